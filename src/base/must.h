@@ -15,8 +15,10 @@
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#ifndef MIN /* some system headers have them too */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+#endif
 
 /* The struct that @member is in, from a pointer to that member. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))

@@ -55,8 +55,14 @@ struct http_call_request {
 struct http_call {
 	const struct http_call_ops *ops;
 	void *ctx;
-	struct http_conn *conn;		/* NULL: not running */
-	struct list link;
+	struct http_conn *conn;		/* NULL: not running, or waiting for the host's address */
+	struct list link;		/* on the pool's waiting calls */
+	bool waiting, retried;
+	/* The head as it is sent, kept for a second try. */
+	struct buf head;
+	struct slice body[HTTP_CALL_BODY_PIECES];
+	unsigned body_pieces;
+	struct http_pool *pool;
 };
 
 struct http_pool *http_pool_create(uv_loop_t *loop, const struct http_endpoint *ep, const struct http_client_limits *limits);
