@@ -34,6 +34,9 @@ struct http_call_ops {
 	void (*on_head)(void *ctx, unsigned status, const struct http_headers *headers);
 	/* Decoded body bytes, valid during the call. */
 	void (*on_data)(void *ctx, struct slice piece);
+	/* All that one read brought has been given to on_data: a relay flushes its client here (http_flush), while the
+	 * bytes are warm, instead of at the end of the turn.  Not called after on_end or on_error.  May be NULL. */
+	void (*on_batch_end)(void *ctx);
 	/* One of the two ends the call; it may be started anew in the callback. */
 	void (*on_end)(void *ctx);
 	void (*on_error)(void *ctx, enum http_call_error err, const char *detail);

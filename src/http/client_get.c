@@ -66,7 +66,9 @@ on_error(void *ctx, enum http_call_error err, const char *detail)
 	finish(ctx, 0, detail);
 }
 
-static const struct http_call_ops get_ops = { on_head, on_data, on_end, on_error, NULL };
+static const struct http_call_ops get_ops = {
+	.on_head = on_head, .on_data = on_data, .on_end = on_end, .on_error = on_error
+};
 
 static void
 on_timeout(uv_timer_t *t)

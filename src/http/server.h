@@ -7,7 +7,8 @@
  * with 400 and the connection closed, and never reaches the user.
  *
  * Answers are written through the exchange.  What is written during one turn goes out in one system call at the end of
- * the turn.  An exchange lives until on_close; after that callback its pointer is dead.  All on the loop's thread.
+ * the turn, or at http_flush().  An exchange lives until on_close, which comes from the loop and never from within a
+ * function called on the exchange; after that callback its pointer is dead.  All on the loop's thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -118,6 +119,8 @@ void http_respond_head(struct http_exchange *x, unsigned status, const struct ht
 /* Body bytes.  They are copied only when the socket does not take them at once. */
 void http_respond_data(struct http_exchange *x, const struct slice *pieces, unsigned n);
 void http_respond_end(struct http_exchange *x);
+/* Writes at once what waits for the end of the turn.  A relay calls it after each batch of its source. */
+void http_flush(struct http_exchange *x);
 bool http_head_sent(const struct http_exchange *x);
 /* Bytes that the client has not taken yet. */
 size_t http_pending_bytes(const struct http_exchange *x);

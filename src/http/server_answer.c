@@ -234,7 +234,7 @@ http_respond_head(struct http_exchange *x, unsigned status, const struct http_he
 	if (c->state == CONN_DEAD)
 		return;
 	must(!c->head_out);
-	buf_init(&head, 64 << 10);
+	buf_init(&head, SIZE_MAX / 4); /* its fields have bounds of their own */
 	if (!c->body_done) {
 		/* Not all of the request was read: what follows on this connection could not be told from it. */
 		if (!c->body_wanted && !c->chunked && c->parser.content_length == 0)
@@ -269,7 +269,6 @@ http_respond_head(struct http_exchange *x, unsigned status, const struct http_he
 	else if (c->http10)
 		buf_add_str(&head, "connection: keep-alive\r\n");
 	buf_add_str(&head, "\r\n");
-	must(!head.overflow);
 	write_str(c, buf_slice(&head));
 	c->head_out = true;
 	buf_finish(&head);
@@ -329,6 +328,27 @@ http_respond_end(struct http_exchange *x)
 			conn_set_state(c, CONN_WORK);
 	}
 	conn_mark_dirty(c);
+}
+
+void
+http_flush(struct http_exchange *x)
+{
+	struct http_conn_server *c = conn_of(x);
+	struct iovec iov = { c->out.p + c->out_off, conn_pending(c) };
+	ssize_t n;
+
+	if (c->state == CONN_DEAD || c->aborting || iov.iov_len == 0 || (c->poll_events & UV_WRITABLE))
+		return;
+	/* An error shows again at the end of the turn, where the connection may be ended. */
+	n = send_some(c, &iov, 1);
+	if (n <= 0)
+		return;
+	c->out_off += (size_t)n;
+	note_pending(c, -(int64_t)n);
+	if (conn_pending(c) == 0) {
+		buf_clear(&c->out);
+		c->out_off = 0;
+	}
 }
 
 void
