@@ -15,6 +15,11 @@
 #define JSON_DEPTH_MAX 256	/* open containers */
 #define JSON_TEXT_MAX 512	/* bytes of a reported string or number that are kept; the rest is checked only */
 
+/* A value's bytes in the input. */
+struct wire_span {
+	uint64_t off, n;
+};
+
 enum json_type { JSON_NULL, JSON_TRUE, JSON_FALSE, JSON_NUMBER, JSON_STRING, JSON_OBJECT, JSON_ARRAY };
 
 /* @depth is the number of containers around: 1 for the members of the outermost one.  A sink returns NULL, or the

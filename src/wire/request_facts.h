@@ -26,10 +26,6 @@ enum wire_key {
 	WIRE_KEYS
 };
 
-struct wire_span {
-	uint64_t off, n;	/* bytes of the value in the body */
-};
-
 struct request_facts {
 	char model[WIRE_MODEL_MAX + 1];		/* "" when absent */
 	char user[WIRE_USER_MAX + 1];
