@@ -14,7 +14,7 @@
 #include "base/str.h"
 #include "metrics/line_log.h"
 
-#define ACCESS_LOG_FIELD_MAX 512	/* bytes of a text field; the rest is cut */
+#define ACCESS_LOG_FIELD_MAX 256	/* bytes of a text field; the rest is cut, so that every line fits LINE_LOG_LINE_MAX */
 
 struct access_entry {
 	uint64_t ts_wall_us;		/* arrival, since 1970 */
