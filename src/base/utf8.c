@@ -3,15 +3,40 @@
 
 #include <string.h>
 
-bool
-utf8_feed(struct utf8_check *c, const char *s, size_t n)
+/* Sets what may follow the first byte of a character; false when none begins with it. */
+static bool
+begin_character(struct utf8_check *c, unsigned char b)
 {
-	const unsigned char *p = (const unsigned char *)s, *end = p + n;
+	c->lo = 0x80, c->hi = 0xbf;
+	if (b >= 0xc2 && b <= 0xdf) {
+		c->left = 1;
+	} else if (b >= 0xe0 && b <= 0xef) {
+		c->left = 2;
+		if (b == 0xe0)
+			c->lo = 0xa0;
+		else if (b == 0xed)
+			c->hi = 0x9f;
+	} else if (b >= 0xf0 && b <= 0xf4) {
+		c->left = 3;
+		if (b == 0xf0)
+			c->lo = 0x90;
+		else if (b == 0xf4)
+			c->hi = 0x8f;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+size_t
+utf8_run(struct utf8_check *c, const char *s, size_t n)
+{
+	const unsigned char *start = (const unsigned char *)s, *p = start, *end = p + n;
 
 	while (p < end) {
 		if (c->left) {
 			if (*p < c->lo || *p > c->hi)
-				return false;
+				break;
 			c->left--, c->lo = 0x80, c->hi = 0xbf;
 			p++;
 			continue;
@@ -30,25 +55,9 @@ utf8_feed(struct utf8_check *c, const char *s, size_t n)
 			p++;
 			continue;
 		}
-		c->lo = 0x80, c->hi = 0xbf;
-		if (*p >= 0xc2 && *p <= 0xdf) {
-			c->left = 1;
-		} else if (*p >= 0xe0 && *p <= 0xef) {
-			c->left = 2;
-			if (*p == 0xe0)
-				c->lo = 0xa0;
-			else if (*p == 0xed)
-				c->hi = 0x9f;
-		} else if (*p >= 0xf0 && *p <= 0xf4) {
-			c->left = 3;
-			if (*p == 0xf0)
-				c->lo = 0x90;
-			else if (*p == 0xf4)
-				c->hi = 0x8f;
-		} else {
-			return false;
-		}
+		if (!begin_character(c, *p))
+			break;
 		p++;
 	}
-	return true;
+	return (size_t)(p - start);
 }

@@ -12,8 +12,14 @@ struct utf8_check {
 	uint8_t lo, hi;		/* range of the next one */
 };
 
-/* Feeds @n bytes.  False at the first bad byte; then @c is of no further use. */
-bool utf8_feed(struct utf8_check *c, const char *p, size_t n);
+/* Feeds @n bytes and returns how many of them are good: @n, or the place of the first bad one; then @c is of no further use. */
+size_t utf8_run(struct utf8_check *c, const char *p, size_t n);
+/* The same for those who only ask whether. */
+static inline bool
+utf8_feed(struct utf8_check *c, const char *p, size_t n)
+{
+	return utf8_run(c, p, n) == n;
+}
 /* True when the bytes so far end between two characters. */
 static inline bool
 utf8_complete(const struct utf8_check *c)

@@ -211,25 +211,48 @@ unit_digit(struct json_scan *s, char c)
 	return ++s->unit_digits < 4 || end_unit(s);
 }
 
-/* Bytes of a string up to a quote, a backslash or a control character; eight at a time. */
+/* Bytes of a string up to a quote, a backslash, a control character or one that is not ASCII; eight at a time. */
 static size_t
 plain_run(const char *p, size_t n)
 {
+	const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
 	size_t i = 0;
 
 	for (; i + 8 <= n; i += 8) {
-		const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
 		uint64_t w, quote, slash, control;
 
 		memcpy(&w, p + i, 8);
 		quote = w ^ (ones * '"');
 		slash = w ^ (ones * '\\');
-		control = (w - ones * 0x20) & ~w;
-		if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | control) & highs)
+		control = w - ones * 0x20;
+		/* A byte's high bit is set where it is zero after the xor, or below 0x20, or not ASCII. */
+		if (((quote - ones) | (slash - ones) | control | w) & highs)
 			break;
 	}
-	while (i < n && p[i] != '"' && p[i] != '\\' && (unsigned char)p[i] >= 0x20)
+	while (i < n && p[i] != '"' && p[i] != '\\' && (unsigned char)(p[i] - 0x20) < 0x60)
 		i++;
+	return i;
+}
+
+/* Bytes of a string up to a quote, a backslash or a control character; *@bad: the next one is not UTF-8. */
+static size_t
+string_run(struct json_scan *s, const char *p, size_t n, bool *bad)
+{
+	size_t i = 0;
+
+	*bad = false;
+	while (i < n) {
+		size_t j = i;
+
+		if (utf8_complete(&s->utf8))
+			j = i += plain_run(p + i, n - i);
+		while (j < n && (p[j] & 0x80))
+			j++;
+		i += utf8_run(&s->utf8, p + i, j - i);
+		*bad = i < j || (j < n && !utf8_complete(&s->utf8)); /* cut short by what follows it */
+		if (*bad || i == n || p[i] == '"' || p[i] == '\\' || (unsigned char)p[i] < 0x20)
+			break;
+	}
 	return i;
 }
 
@@ -406,20 +429,20 @@ json_scan_feed(struct json_scan *s, struct slice piece)
 
 	if (s->error)
 		return false;
-	if (!utf8_feed(&s->utf8, piece.p, piece.n))
-		return refuse(s, "the body is not UTF-8");
 	while (i < piece.n) {
-		bool again = false, ok;
+		bool again = false, bad = false, ok;
 
 		if (s->state == S_STRING) {
-			size_t run = plain_run(piece.p + i, piece.n - i);
+			size_t run = string_run(s, piece.p + i, piece.n - i, &bad);
 
 			text_add(s, piece.p + i, run);
 			i += run;
-			if (i == piece.n)
+			if (i == piece.n && !bad)
 				break;
 		}
 		s->offset = base + i;
+		if (bad)
+			return refuse(s, "it is not UTF-8");
 		ok = in_token(s) ? token_byte(s, piece.p[i], base + i, &again) : structure(s, piece.p[i], base + i);
 		if (!ok)
 			return false;

@@ -87,6 +87,9 @@ on_begin(void *ctx, unsigned depth, enum json_type type, uint64_t at)
 		if (f->key >= 0 && !(keys[f->key].types >> type & 1))
 			return refuse(f, WIRE_ERR_WRONG_TYPE, keys[f->key].name, "'%s' must be %s.", keys[f->key].expected);
 	} else if (depth == 2 && f->inner) {
+		if (type > JSON_FALSE)
+			return refuse(f, WIRE_ERR_WRONG_TYPE, SLICE("stream_options.include_usage"), "'%s' must be %s.",
+				      "true or false");
 		f->has_include_usage = true;
 		f->include_usage_span.off = at;
 	}
@@ -131,6 +134,16 @@ take_string(struct request_facts *f, struct slice text, bool cut, char *to, size
 	return NULL;
 }
 
+/* For what is only compared or logged: as much as fits, up to a NUL. */
+static void
+take_cut(struct slice text, char *to, size_t max)
+{
+	size_t n = strnlen(text.p, MIN(text.n, max));
+
+	memcpy(to, text.p, n);
+	to[n] = '\0';
+}
+
 /* The value of a top-level key that matters is whole. */
 static const char *
 take_value(struct request_facts *f, enum json_type type, struct slice text, bool cut)
@@ -139,10 +152,11 @@ take_value(struct request_facts *f, enum json_type type, struct slice text, bool
 	case WIRE_KEY_MODEL:
 		return take_string(f, text, cut, f->model, WIRE_MODEL_MAX);
 	case WIRE_KEY_USER:
-		return take_string(f, cut ? text : (struct slice){ text.p, MIN(text.n, WIRE_USER_MAX) }, false, f->user,
-				   WIRE_USER_MAX);
+		take_cut(text, f->user, WIRE_USER_MAX);
+		return NULL;
 	case WIRE_KEY_SERVICE_TIER:
-		return take_string(f, text, cut, f->service_tier, WIRE_TIER_MAX);
+		take_cut(text, f->service_tier, WIRE_TIER_MAX);
+		return NULL;
 	case WIRE_KEY_STREAM:
 		f->stream = type == JSON_TRUE;
 		return NULL;

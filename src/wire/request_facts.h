@@ -28,14 +28,14 @@ enum wire_key {
 
 struct request_facts {
 	char model[WIRE_MODEL_MAX + 1];		/* "" when absent */
-	char user[WIRE_USER_MAX + 1];
-	char service_tier[WIRE_TIER_MAX + 1];
+	char user[WIRE_USER_MAX + 1];		/* cut when longer: for the log */
+	char service_tier[WIRE_TIER_MAX + 1];	/* cut as well: no tier that is known is that long */
 	bool stream;
 	bool include_usage;			/* stream_options.include_usage is true */
 	bool has_include_usage;			/* the key stands there, whatever its value */
 	struct wire_span include_usage_span;	/* its value */
 	unsigned stream_options_keys;		/* keys inside stream_options */
-	int64_t max_tokens;			/* the first of the synonyms that is set and not negative; -1: not said */
+	int64_t max_tokens;			/* the least of the synonyms that are set and not negative; -1: not said */
 	int64_t n, best_of;			/* 1 when not said */
 	int64_t priority;
 	uint32_t seen;				/* bit per enum wire_key: stands there and is not null */

@@ -377,7 +377,7 @@ nesting_is_bounded_without_recursion(void **state)
 	for (int i = 0; i < 100; i++)
 		buf_add_str(&b, "]}");
 	assert_true(facts_of(buf_slice(&b)));
-	b.p[b.n - 7] = '}';
+	b.p[b.n - 6] = '}';
 	assert_refused(buf_slice(&b), WIRE_ERR_INVALID_JSON);
 	buf_finish(&b);
 }
