@@ -21,11 +21,13 @@ request_edit_splice(struct request_edit *e, uint64_t off, uint64_t cut, struct s
 		at--;
 	}
 	must(at == 0 || e->v[at - 1].off + e->v[at - 1].cut <= off);
+	must(at == e->n || off + cut <= e->v[at + 1].off);
 	e->v[at].off = off;
 	e->v[at].cut = cut;
 	e->v[at].text = e->text_n;
 	e->v[at].text_n = (uint16_t)text.n;
-	memcpy(e->text + e->text_n, text.p, text.n);
+	if (text.n)
+		memcpy(e->text + e->text_n, text.p, text.n);
 	e->text_n = (uint16_t)(e->text_n + text.n);
 	e->n++;
 	return true;
@@ -35,11 +37,16 @@ bool
 request_edit_set(struct request_edit *e, const struct request_facts *f, enum wire_key key, struct slice json)
 {
 	char text[REQUEST_EDIT_TEXT_MAX];
+	bool first = true; /* of what is added: it comes to stand before the later ones */
 	int n;
 
 	if (f->span[key].off)
 		return request_edit_splice(e, f->span[key].off, f->span[key].n, json);
-	n = snprintf(text, sizeof(text), "\"%s\":" SLICE_FMT "%s", key_names[key], SLICE_ARG(json), f->empty_object ? "" : ",");
+	for (unsigned i = 0; i < e->n; i++)
+		first &= e->v[i].off != f->open_at;
+	/* Others follow in the body, each behind our comma; in an empty body the comma stands before all but the first. */
+	n = snprintf(text, sizeof(text), "%s\"%s\":" SLICE_FMT "%s", f->empty_object && !first ? "," : "", key_names[key],
+		     SLICE_ARG(json), f->empty_object ? "" : ",");
 	return n > 0 && (size_t)n < sizeof(text) && request_edit_splice(e, f->open_at, 0, (struct slice){ text, (size_t)n });
 }
 

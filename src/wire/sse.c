@@ -38,16 +38,32 @@ next_line(struct slice *rest)
 	return line;
 }
 
-/* The value of a data line; false for every other line. */
+/* The value of a line of field @name; false when it is a line of something else. */
 static bool
-data_of(struct slice line, struct slice *ret)
+value_of(struct slice line, struct slice name, struct slice *ret)
 {
-	if (!slice_starts(line, SLICE("data")) || (line.n > 4 && line.p[4] != ':'))
+	if (!slice_starts(line, name) || (line.n > name.n && line.p[name.n] != ':'))
 		return false;
-	*ret = line.n > 5 ? (struct slice){ line.p + 5, line.n - 5 } : SLICE("");
+	*ret = line.n > name.n ? (struct slice){ line.p + name.n + 1, line.n - name.n - 1 } : SLICE("");
 	if (ret->n && ret->p[0] == ' ')
 		ret->p++, ret->n--;
 	return true;
+}
+
+/* One more data line of the event. */
+static void
+add_data(struct sse *s, struct sse_event *ev, struct slice value)
+{
+	if (!ev->has_data) {
+		ev->data = value;
+		ev->has_data = true;
+		return;
+	}
+	if (s->joined.n == 0)
+		buf_add_slice(&s->joined, ev->data);
+	buf_add_char(&s->joined, '\n');
+	buf_add_slice(&s->joined, value);
+	ev->data = buf_slice(&s->joined);
 }
 
 static void
@@ -56,23 +72,16 @@ emit(struct sse *s, struct slice raw, sse_event_fn fn, void *ctx)
 	struct sse_event ev = { .raw = raw };
 	struct slice rest = raw, value;
 
-	if (slice_starts(rest, SLICE("\xef\xbb\xbf")))
+	if (!s->begun && slice_starts(rest, SLICE("\xef\xbb\xbf")))
 		rest.p += 3, rest.n -= 3;
+	s->begun = true;
 	while (rest.n) {
-		if (!data_of(next_line(&rest), &value))
-			continue;
-		if (!ev.has_data) {
-			ev.data = value;
-		} else {
-			if (ev.data.p != s->joined.p || s->joined.n == 0) {
-				buf_clear(&s->joined);
-				buf_add_slice(&s->joined, ev.data);
-			}
-			buf_add_char(&s->joined, '\n');
-			buf_add_slice(&s->joined, value);
-			ev.data = buf_slice(&s->joined);
-		}
-		ev.has_data = true;
+		struct slice line = next_line(&rest);
+
+		if (value_of(line, SLICE("data"), &value))
+			add_data(s, &ev, value);
+		else if (value_of(line, SLICE("event"), &value))
+			ev.name = value;
 	}
 	ev.is_done = slice_eq(slice_trim(ev.data), SLICE("[DONE]"));
 	fn(ctx, &ev);

@@ -5,6 +5,7 @@
 #pragma once
 #include <inttypes.h>
 #include "base/json_writer.h"
+#include "wire/chunk_facts.h"
 #include "wire/request_facts.h"
 
 static inline void
@@ -38,4 +39,16 @@ show_request_facts(struct buf *out, const struct request_facts *f, bool ok)
 		 f->prompt_is_tokens, f->open_at, f->empty_object);
 	for (int k = 0; k < WIRE_KEYS; k++)
 		show_span(out, names[k], f->span[k]);
+}
+
+static inline void
+show_chunk_facts(struct buf *out, const struct chunk_facts *f)
+{
+	buf_clear(out);
+	buf_addf(out, "bad=%d token=%d choices=%u/%u/%d text=%" PRIu64 " finish=%d ", f->bad, f->has_token, f->token_choices,
+		 f->choices, f->has_choices, f->text_bytes, f->has_finish);
+	buf_addf(out, "usage=%d %" PRId64 "/%" PRId64 "/%" PRId64 " only=%d ", f->usage.known, f->usage.prompt_tok,
+		 f->usage.completion_tok, f->usage.cached_tok, f->usage_only);
+	show_span(out, "usage", f->usage_span);
+	buf_addf(out, "error=%d '%s' '%s' %d", f->has_error, f->error_message, f->error_type, f->error_code);
 }
