@@ -136,6 +136,8 @@ what_begins(const struct chunk_walk *w, unsigned depth, enum json_type type)
 		return type == JSON_OBJECT ? RESPONSE : ERROR_MESSAGE;
 	if (is == EVENT_DELTA)
 		return type == JSON_OBJECT ? DELTA : TOKEN;
+	if ((is == CHOICES || is == TOKEN) && type == JSON_OBJECT)
+		return OTHER; /* its members are no elements */
 	return is;
 }
 

@@ -99,6 +99,7 @@ content_reasoning_tool_calls_and_text_are_tokens(void **state)
 		"{\"choices\":[{\"delta\":{\"function_call\":null}}]}", "{\"choices\":[{\"other\":{\"content\":\"x\"}}]}",
 		"{\"other\":[{\"delta\":{\"content\":\"x\"}}]}", "{\"choices\":[[{\"delta\":{\"content\":\"x\"}}]]}",
 		"{\"choices\":[{\"delta\":{\"x\":{\"content\":\"x\"}}}]}", "{\"choices\":{\"delta\":{\"content\":\"x\"}}}",
+		"{\"choices\":{\"a\":{\"text\":\"x\"}}}", "{\"choices\":[{\"text\":{\"a\":1}}]}",
 		"{\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\"text\":\"\"}}",
 		"{\"type\":\"response.output_text.delta\",\"delta\":\"\"}", "{\"type\":\"ping\"}",
 		"{\"choices\":[{\"logprobs\":{\"content\":[{\"token\":\"x\"}]}}]}",
