@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
+#include "cli/sim_serve.h"
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "sim") == 0)
+		return cli_sim_serve(argc - 1, argv + 1);
 	puts("kvwarden " KVWARDEN_VERSION);
 	return 0;
 }

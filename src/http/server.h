@@ -119,6 +119,9 @@ void http_respond_head(struct http_exchange *x, unsigned status, const struct ht
 /* Body bytes.  They are copied only when the socket does not take them at once. */
 void http_respond_data(struct http_exchange *x, const struct slice *pieces, unsigned n);
 void http_respond_end(struct http_exchange *x);
+/* Bytes of an answer, head and framing included, exactly as they are; http_respond_end() then closes the connection
+ * without a word.  For a server that misbehaves on purpose. */
+void http_respond_raw(struct http_exchange *x, struct slice bytes);
 /* Writes at once what waits for the end of the turn.  A relay calls it after each batch of its source. */
 void http_flush(struct http_exchange *x);
 bool http_head_sent(const struct http_exchange *x);

@@ -331,6 +331,23 @@ http_respond_end(struct http_exchange *x)
 }
 
 void
+http_respond_raw(struct http_exchange *x, struct slice bytes)
+{
+	struct http_conn_server *c = conn_of(x);
+
+	if (c->state == CONN_DEAD || c->answer_done)
+		return;
+	if (!c->head_out) {
+		c->head_out = true;
+		c->keep_alive = false;
+		c->framing = HTTP_STREAM;
+		c->chunked = false;
+	}
+	c->answer_bytes += bytes.n;
+	write_pieces(c, &bytes, 1);
+}
+
+void
 http_flush(struct http_exchange *x)
 {
 	struct http_conn_server *c = conn_of(x);

@@ -14,31 +14,33 @@
 #include "base/str.h"
 #include "metrics/line_log.h"
 
-#define ACCESS_LOG_FIELD_MAX 256	/* bytes of a text field; the rest is cut, so that every line fits LINE_LOG_LINE_MAX */
+#define ACCESS_LOG_FIELD_MAX                                                                       \
+	256 /* bytes of a text field; the rest is cut, so that every line fits LINE_LOG_LINE_MAX */
 
 struct access_entry {
-	uint64_t ts_wall_us;		/* arrival, since 1970 */
+	uint64_t ts_wall_us; /* arrival, since 1970 */
 	struct slice request_id;
-	struct slice tenant, model;	/* empty: null */
+	struct slice tenant, model; /* empty: null */
 	struct slice path;
-	unsigned status;		/* 0: the client left before there was one, null */
+	unsigned status; /* 0: the client left before there was one, null */
 	bool stream;
-	int64_t prompt_tokens, completion_tokens;		/* < 0: null */
-	int64_t queue_us, ttft_us;				/* < 0: null */
+	int64_t prompt_tokens, completion_tokens; /* < 0: null */
+	int64_t queue_us, ttft_us;		  /* < 0: null */
 	uint64_t duration_us;
 	uint64_t bytes_in, bytes_out;
-	struct slice reason;		/* why it was refused or ended early; empty: null */
+	struct slice reason; /* why it was refused or ended early; empty: null */
 	struct slice engine;
-	int64_t client_retry_count;	/* of x-stainless-retry-count; < 0: null */
+	int64_t client_retry_count; /* of x-stainless-retry-count; < 0: null */
 };
 
 struct access_log {
-	struct line_log *lines;		/* owned; for reopen and the count of dropped lines */
-	struct buf line;		/* the one being rendered: its memory is kept */
+	struct line_log *lines; /* owned; for reopen and the count of dropped lines */
+	struct buf line;	/* the one being rendered: its memory is kept */
 };
 
 /* Opens @path ("-": standard output): 0, or -EIO with @d filled. */
-MUST_CHECK int access_log_init(struct access_log *a, const char *path, size_t ring_bytes, struct diag *d);
+MUST_CHECK int
+access_log_init(struct access_log *a, const char *path, size_t ring_bytes, struct diag *d);
 /* Writes what is queued and closes. */
 void access_log_finish(struct access_log *a);
 /* Queues the line; false when it was dropped. */

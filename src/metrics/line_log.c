@@ -18,32 +18,33 @@
 #include <unistd.h>
 #include "base/clock.h"
 
-#define POLL_MS 100		/* between looks at the stop flag while a pipe's reader does not read */
-#define WRITE_MAX ((size_t)256 << 10)	/* one write to a file */
+#define POLL_MS 100 /* between looks at the stop flag while a pipe's reader does not read */
+#define WRITE_MAX ((size_t)256 << 10) /* one write to a file */
 #define NO_REOPEN UINT64_MAX
 
 struct line_log {
 	char *path;
 	bool is_stdout;
 	char *ring;
-	size_t mask;			/* size - 1 */
+	size_t mask; /* size - 1 */
 	pthread_t thread;
 	sem_t wake;
 	atomic_bool sleeping, stop;
-	_Atomic uint64_t head, tail;	/* bytes put in and taken out, ever */
-	_Atomic uint64_t reopen_at;	/* open the path again once tail is there */
+	_Atomic uint64_t head, tail; /* bytes put in and taken out, ever */
+	_Atomic uint64_t reopen_at;  /* open the path again once tail is there */
 	_Atomic uint64_t dropped;
 	/* the writer's own */
 	int fd;
-	bool regular;			/* a file: write never blocks for long */
+	bool regular; /* a file: write never blocks for long */
 };
 
 /* the writer ------------------------------------------------------------------------------------------------------ */
 static int
 open_path(const struct line_log *l)
 {
-	int fd = l->is_stdout ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-			      : open(l->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	int fd = l->is_stdout
+			 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+			 : open(l->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 
 	return fd < 0 ? -errno : fd;
 }

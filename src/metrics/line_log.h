@@ -10,9 +10,9 @@
 #include "base/diag.h"
 #include "base/str.h"
 
-#define LINE_LOG_LINE_MAX ((size_t)16 << 10)	/* bytes of one line; a longer one is dropped */
+#define LINE_LOG_LINE_MAX ((size_t)16 << 10) /* bytes of one line; a longer one is dropped */
 #define LINE_LOG_RING_DEFAULT ((size_t)4 << 20)
-#define LINE_LOG_CLOSE_MS 2000			/* how long a reader that does not read can delay line_log_close() */
+#define LINE_LOG_CLOSE_MS 2000 /* how long a reader that does not read can delay line_log_close() */
 
 struct line_log;
 

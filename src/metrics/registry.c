@@ -15,7 +15,8 @@ enum metrics_label_id {
 #include "metrics/labels.def"
 #undef L
 };
-#define L(LABEL, name, texts) [LABEL_##LABEL] = { .key = (name), .values = values_##LABEL, .n = ARRAY_LEN(values_##LABEL) },
+#define L(LABEL, name, texts)                                                                      \
+	[LABEL_##LABEL] = { .key = (name), .values = values_##LABEL, .n = ARRAY_LEN(values_##LABEL) },
 static const struct metrics_label labels[] = {
 #include "metrics/labels.def"
 };
@@ -43,16 +44,16 @@ static const double buckets_OVERHEAD[] = { METRICS_BUCKETS_OVERHEAD };
 #define ENGINE_MODEL_TENANT false
 #define ENGINE_MODEL_TENANT_ENGINE true
 
-#define X(ID, name_, TYPE, SCOPE, LABEL, BUCKETS, help_)                                           \
-	[METRIC_##ID] = {                                                                          \
-	    .name = (name_),                                                                       \
-	    .help = (help_),                                                                       \
-	    .type = METRICS_##TYPE,                                                                \
-	    .row = ROW_##SCOPE,                                                                    \
-	    .engine = ENGINE_##SCOPE,                                                              \
-	    .label = LABEL_##LABEL,                                                                \
-	    .buckets = buckets_##BUCKETS,                                                          \
-	    .n_buckets = METRICS_##TYPE == METRICS_HISTOGRAM ? ARRAY_LEN(buckets_##BUCKETS) : 0,   \
+#define X(ID, name_, TYPE, SCOPE, LABEL, BUCKETS, help_)                                             \
+	[METRIC_##ID] = {                                                                            \
+		.name = (name_),                                                                     \
+		.help = (help_),                                                                     \
+		.type = METRICS_##TYPE,                                                              \
+		.row = ROW_##SCOPE,                                                                  \
+		.engine = ENGINE_##SCOPE,                                                            \
+		.label = LABEL_##LABEL,                                                              \
+		.buckets = buckets_##BUCKETS,                                                        \
+		.n_buckets = METRICS_##TYPE == METRICS_HISTOGRAM ? ARRAY_LEN(buckets_##BUCKETS) : 0, \
 	},
 const struct metrics_family metrics_families[METRICS_IDS] = {
 #include "metrics/metrics.def"
@@ -129,7 +130,8 @@ metrics_create(unsigned models, unsigned tenants)
 	names_init(m->tenants, m->n_tenants);
 	m->global = must_calloc(row_cells[METRICS_ROW_GLOBAL], sizeof(double));
 	m->model_rows = must_calloc((size_t)m->n_models * row_cells[METRICS_ROW_MODEL], sizeof(double));
-	m->tenant_rows = must_calloc((size_t)m->n_tenants * row_cells[METRICS_ROW_TENANT], sizeof(double));
+	m->tenant_rows =
+		must_calloc((size_t)m->n_tenants * row_cells[METRICS_ROW_TENANT], sizeof(double));
 	m->pair_rows = must_calloc((size_t)m->n_models * m->n_tenants, sizeof(*m->pair_rows));
 	metrics_set_model(m, models, SLICE(METRICS_OTHER), SLICE("unknown"));
 	metrics_set_tenant(m, tenants, SLICE(METRICS_OTHER));

@@ -22,7 +22,8 @@
 #define METRICS_MODELS_MAX 256
 #define METRICS_TENANTS_MAX 1000
 #define METRICS_OTHER "_other"
-#define METRICS_NAME_MAX 256	/* bytes of a model's, tenant's or engine's name; longer ones are cut */
+#define METRICS_NAME_MAX                                                                           \
+	256 /* bytes of a model's, tenant's or engine's name; longer ones are cut */
 
 /* Upper bounds in seconds; +Inf follows by itself. */
 #define METRICS_BUCKETS_LATENCY 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
@@ -30,9 +31,12 @@
 #define METRICS_BUCKETS_TENANT_TTFT 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 #define METRICS_BUCKETS_ADMISSION_WAIT 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 10, 30
 #define METRICS_BUCKETS_SHORT                                                                      \
-	0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
-#define METRICS_BUCKETS_TPOT 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1
-#define METRICS_BUCKETS_OVERHEAD 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1
+	0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5,    \
+		10, 30, 60
+#define METRICS_BUCKETS_TPOT                                                                       \
+	0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1
+#define METRICS_BUCKETS_OVERHEAD                                                                   \
+	0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1
 
 enum metrics_id {
 #define X(ID, name, TYPE, SCOPE, LABEL, BUCKETS, help) METRIC_##ID,
@@ -43,7 +47,7 @@ enum metrics_id {
 
 /* Values of the fixed labels: METRIC_STATUS_OK, METRIC_REASON_RATE_LIMIT, METRIC_STATE_READY, ... */
 #define V(LABEL, VALUE, text) METRIC_##LABEL##_##VALUE,
-#define L(LABEL, key, values) enum metrics_label_##LABEL { values METRIC_##LABEL##_VALUES };
+#define L(LABEL, key, values) enum metrics_label_##LABEL{ values METRIC_##LABEL##_VALUES };
 #include "metrics/labels.def"
 #undef L
 #undef V

@@ -3,42 +3,52 @@
 #pragma once
 #include "metrics/registry.h"
 
-enum metrics_type { METRICS_COUNTER, METRICS_GAUGE, METRICS_HISTOGRAM };
+enum metrics_type {
+	METRICS_COUNTER,
+	METRICS_GAUGE,
+	METRICS_HISTOGRAM
+};
 
 /* Where a family's cells live. */
-enum metrics_row { METRICS_ROW_GLOBAL, METRICS_ROW_MODEL, METRICS_ROW_TENANT, METRICS_ROW_PAIR, METRICS_ROWS };
+enum metrics_row {
+	METRICS_ROW_GLOBAL,
+	METRICS_ROW_MODEL,
+	METRICS_ROW_TENANT,
+	METRICS_ROW_PAIR,
+	METRICS_ROWS
+};
 
 struct metrics_label {
-	const char *key;	/* "": the family has no fixed label */
+	const char *key; /* "": the family has no fixed label */
 	const char *const *values;
-	unsigned n;		/* at least 1 */
+	unsigned n; /* at least 1 */
 };
 
 struct metrics_family {
 	const char *name, *help;
 	enum metrics_type type;
 	enum metrics_row row;
-	bool engine;			/* series carry the model's engine label too */
-	unsigned label;			/* which entry of labels.def */
+	bool engine;	/* series carry the model's engine label too */
+	unsigned label; /* which entry of labels.def */
 	const double *buckets;
-	unsigned n_buckets;		/* without +Inf */
+	unsigned n_buckets; /* without +Inf */
 };
 
 extern const struct metrics_family metrics_families[METRICS_IDS];
 
 /* A model's or tenant's labels, escaped once and written often. */
 struct metrics_name {
-	struct buf raw;		/* the name as given */
-	struct buf label;	/* model="…" or tenant="…" */
-	struct buf engine;	/* engine="…", models only */
+	struct buf raw;	   /* the name as given */
+	struct buf label;  /* model="…" or tenant="…" */
+	struct buf engine; /* engine="…", models only */
 };
 
 struct metrics {
-	unsigned n_models, n_tenants;	/* with the places of "_other" */
+	unsigned n_models, n_tenants; /* with the places of "_other" */
 	struct metrics_name *models, *tenants;
 	double *global;
 	double *model_rows, *tenant_rows;
-	double **pair_rows;		/* [model * n_tenants + tenant], NULL until needed */
+	double **pair_rows; /* [model * n_tenants + tenant], NULL until needed */
 };
 
 /* Cells of one series: one number, or buckets (not cumulated), +Inf and the sum. */

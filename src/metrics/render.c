@@ -15,8 +15,8 @@ static const char *const type_names[] = {
 /* Which series a line belongs to. */
 struct series_head {
 	const struct metrics_family *f;
-	const struct metrics_name *model, *tenant;	/* NULL: the family has no such label */
-	const char *value;				/* of the fixed label, "" without */
+	const struct metrics_name *model, *tenant; /* NULL: the family has no such label */
+	const char *value;			   /* of the fixed label, "" without */
 };
 
 static void
@@ -99,7 +99,8 @@ always_shown(const struct metrics *m, const struct metrics_family *f, const stru
 {
 	if (f->row == METRICS_ROW_GLOBAL)
 		return true;
-	return f->row == METRICS_ROW_MODEL && f->type != METRICS_HISTOGRAM && h->model != &m->models[metrics_model_other(m)];
+	return f->row == METRICS_ROW_MODEL && f->type != METRICS_HISTOGRAM &&
+	       h->model != &m->models[metrics_model_other(m)];
 }
 
 /* All values of the fixed label at one place. */

@@ -19,9 +19,10 @@
 struct metrics_render {
 	unsigned family;
 	unsigned model, tenant;
-	bool begun;		/* the family's HELP and TYPE are written */
+	bool begun; /* the family's HELP and TYPE are written */
 };
 
 /* Appends series to @out until about @budget bytes are written or that much time's worth of empty rows is passed; never
  * less than one series.  True when all is written. */
-bool metrics_render_some(const struct metrics *m, struct metrics_render *r, struct buf *out, size_t budget);
+bool
+metrics_render_some(const struct metrics *m, struct metrics_render *r, struct buf *out, size_t budget);

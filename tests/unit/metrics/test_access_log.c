@@ -19,7 +19,7 @@ set_up(void **state)
 {
 	struct fixture *f = must_calloc(1, sizeof(*f));
 
-	strcpy(f->dir, "/tmp/kw-log-XXXXXX");
+	snprintf(f->dir, sizeof(f->dir), "/tmp/kw-log-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->path, sizeof(f->path), "%s/log", f->dir);
 	*state = f;
@@ -64,7 +64,8 @@ every_line_is_in_the_file_after_close(void **state)
 	buf_init(&line, 1024);
 	for (unsigned i = 0; i < 20000; i++) {
 		buf_clear(&line);
-		buf_addf(&line, "line %u %.*s", i, (int)(i % 97), "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
+		buf_addf(&line, "line %u %.*s", i, (int)(i % 97),
+			 "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
 		while (!line_log_write(l, buf_slice(&line)))
 			usleep(100);
 	}
@@ -112,7 +113,8 @@ a_full_ring_drops_and_counts(void **state)
 	assert_int_equal(dropped, 5000 - kept);
 
 	buf_init(&text, 1 << 20);
-	for (size_t due = (size_t)kept * (sizeof(line) + 1); text.n < due; buf_add(&text, piece, (size_t)n)) {
+	for (size_t due = (size_t)kept * (sizeof(line) + 1); text.n < due;
+	     buf_add(&text, piece, (size_t)n)) {
 		n = read(pipe_fds[0], piece, sizeof(piece));
 		assert_true(n > 0);
 	}
@@ -226,7 +228,9 @@ the_longest_fields_are_cut_and_fit(void **state)
 	struct fixture *f = *state;
 	char worst[4096];
 	struct slice s = { worst, sizeof(worst) };
-	struct access_entry e = { .request_id = s, .tenant = s, .model = s, .path = s, .reason = s, .engine = s };
+	struct access_entry e = {
+		.request_id = s, .tenant = s, .model = s, .path = s, .reason = s, .engine = s
+	};
 	struct access_log a;
 
 	memset(worst, 1, sizeof(worst));

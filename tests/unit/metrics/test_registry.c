@@ -13,8 +13,8 @@
 /* A strict reader of the text format: what it does not understand fails the test. ------------------------------------ */
 struct exposition {
 	struct buf text;
-	struct map series;	/* whole line up to the value -> the value's text */
-	struct map types;	/* family -> type */
+	struct map series; /* whole line up to the value -> the value's text */
+	struct map types;  /* family -> type */
 	size_t n_series;
 };
 
@@ -203,7 +203,8 @@ an_event_reaches_its_own_series_and_no_other(void **state)
 	metrics_add(m, METRIC_TENANT_REJECTED, AT(.tenant = 1, .label = METRIC_REASON_RATE_LIMIT), 1);
 	metrics_set(m, METRIC_ENGINE_STATE, AT(.model = 1, .label = METRIC_STATE_READY), 1);
 	render(m, &e, SIZE_MAX);
-	assert_sample(&e, "kvwarden_requests_total{model=\"m0\",tenant=\"noisy\",engine=\"vllm\",status=\"error\"}", "3");
+	assert_sample(&e, "kvwarden_requests_total{model=\"m0\",tenant=\"noisy\",engine=\"vllm\",status=\"error\"}",
+		      "3");
 	assert_null(sample(&e, "kvwarden_requests_total{model=\"m0\",tenant=\"noisy\",engine=\"vllm\",status=\"ok\"}"));
 	assert_null(sample(&e, "kvwarden_requests_total{model=\"m0\",tenant=\"quiet\",engine=\"vllm\",status=\"error\"}"));
 	assert_sample(&e, "kvwarden_tenant_rejected_total{tenant=\"noisy\",reason=\"rate_limit\"}", "1");
@@ -246,7 +247,8 @@ what_is_beyond_the_bounds_is_counted_as_other(void **state)
 	metrics_add(m, METRIC_TOKENS, AT(.model = 99, .tenant = 99, .label = METRIC_KIND_OUTPUT), 7);
 	render(m, &e, SIZE_MAX);
 	assert_sample(&e, "kvwarden_tenant_requests_total{tenant=\"_other\"}", "2");
-	assert_sample(&e, "kvwarden_tokens_total{model=\"_other\",tenant=\"_other\",kind=\"output\"}", "7");
+	assert_sample(&e, "kvwarden_tokens_total{model=\"_other\",tenant=\"_other\",kind=\"output\"}",
+		      "7");
 	finish_exposition(&e);
 }
 
@@ -263,8 +265,10 @@ label_values_are_escaped_and_cut(void **state)
 	metrics_set_tenant(m, 1, (struct slice){ longest, sizeof(longest) });
 	metrics_add(m, METRIC_TENANT_REQUESTS, AT(.tenant = 1), 1);
 	render(m, &e, SIZE_MAX);
-	assert_sample(&e, "kvwarden_tenant_requests_total{tenant=\"a\\\"b\\\\c\\nd\xEF\xBF\xBD\xc3\xa4\"}", "1");
-	snprintf(series, sizeof(series), "kvwarden_tenant_requests_total{tenant=\"%.*s\"}", METRICS_NAME_MAX, longest);
+	assert_sample(&e, "kvwarden_tenant_requests_total{tenant=\"a\\\"b\\\\c\\nd\xEF\xBF\xBD\xc3\xa4\"}",
+		      "1");
+	snprintf(series, sizeof(series), "kvwarden_tenant_requests_total{tenant=\"%.*s\"}",
+		 METRICS_NAME_MAX, longest);
 	assert_sample(&e, series, "1");
 	finish_exposition(&e);
 }
@@ -297,9 +301,14 @@ a_full_house_renders_in_bounded_slices(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 5; i++)
-		metrics_set_model(m, i, (struct slice){ name, (size_t)snprintf(name, sizeof(name), "model-%u", i) }, SLICE("vllm"));
+		metrics_set_model(m, i,
+				  (struct slice){ name, (size_t)snprintf(name, sizeof(name),
+									 "model-%u", i) },
+				  SLICE("vllm"));
 	for (unsigned t = 0; t < 1000; t++)
-		metrics_set_tenant(m, t, (struct slice){ name, (size_t)snprintf(name, sizeof(name), "tenant-%u", t) });
+		metrics_set_tenant(m, t,
+				   (struct slice){ name, (size_t)snprintf(name, sizeof(name),
+									  "tenant-%u", t) });
 	for (unsigned i = 0; i < 5; i++)
 		for (unsigned t = 0; t < 1000; t++) {
 			metrics_observe(m, METRIC_TTFT, AT(.model = i, .tenant = t), 0.01);
@@ -356,13 +365,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(every_family_is_announced_even_before_the_first_event, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(counters_without_model_and_tenant_start_at_zero, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_event_reaches_its_own_series_and_no_other, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_histogram_cumulates_and_a_bound_belongs_to_its_bucket, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_is_beyond_the_bounds_is_counted_as_other, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(every_family_is_announced_even_before_the_first_event,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(counters_without_model_and_tenant_start_at_zero,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_event_reaches_its_own_series_and_no_other,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_histogram_cumulates_and_a_bound_belongs_to_its_bucket,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_beyond_the_bounds_is_counted_as_other,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(label_values_are_escaped_and_cut, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_place_given_to_another_name_begins_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_place_given_to_another_name_begins_anew, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(slices_make_the_same_text_as_one_piece, set_up, tear_down),
 		cmocka_unit_test(a_full_house_renders_in_bounded_slices),
 		cmocka_unit_test(empty_rows_use_up_the_budget_too),

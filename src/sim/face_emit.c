@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* Tokens into events, with the faults that belong between two tokens. */
+#include <unistd.h>
+#include "sim/face_impl.h"
+#include "sim/words.h"
+
+#define EXIT_STATUS_FAULT 70 /* of a process that a fault ended */
+
+const char *
+gen_line_end(const struct sim_gen *g)
+{
+	if (sim_fault_on(&g->faults, SIM_FAULT_LINE_CR))
+		return "\r";
+	if (sim_fault_on(&g->faults, SIM_FAULT_LINE_CRLF))
+		return "\r\n";
+	return sim_fault_on(&g->faults, SIM_FAULT_LINE_LF) ? "\n" : NULL;
+}
+
+static struct sim_usage
+usage_now(const struct sim_gen *g)
+{
+	struct sim_usage u = { .prompt_tok = g->prompt_tok };
+
+	for (unsigned i = 0; i < g->n_lines; i++) {
+		u.completion_tok += g->lines[i].sent;
+		u.cached_tok += i % g->ask.n == 0 ? g->lines[i].seq.cached_tok : 0;
+	}
+	return u;
+}
+
+static void
+add_chunk(struct sim_gen *g, struct buf *out, struct sim_chunk c)
+{
+	struct sim_usage u = usage_now(g);
+
+	if (sim_fault_on(&g->faults, SIM_FAULT_COMMENTS))
+		sim_render_comment(out, g->face->o.personality, gen_line_end(g));
+	if (g->ask.continuous_usage || c.kind == SIM_CHUNK_USAGE)
+		c.usage = &u;
+	sim_render_chunk(out, g->face->o.personality, gen_line_end(g), &g->head, &c);
+}
+
+static void
+add_event(struct sim_gen *g, struct buf *out, struct slice data)
+{
+	sim_render_event(out, g->face->o.personality, gen_line_end(g), data);
+}
+
+void
+gen_send_role(struct sim_gen *g, struct sim_line *l, struct buf *out)
+{
+	if (l->role_sent)
+		return;
+	l->role_sent = true;
+	if (g->chat)
+		add_chunk(g, out, (struct sim_chunk){ .kind = SIM_CHUNK_ROLE, .index = l->index });
+}
+
+/* Sends what is collected, right now: something is going to happen to the connection. */
+static void
+send_at_once(struct sim_gen *g, struct buf *out)
+{
+	if (g->ask.stream) {
+		reply_begin_stream(&g->reply, g->face->o.personality->stream_type);
+		reply_data(&g->reply, buf_slice(out));
+	}
+	buf_clear(out);
+	if (g->x)
+		http_flush(g->x);
+}
+
+static void
+fail_generation(struct sim_gen *g, struct buf *out)
+{
+	const struct sim_personality *p = g->face->o.personality;
+	struct sim_error e = { .status = 500, .message = SLICE("A simulated fault inside the answer.") };
+	struct buf json;
+
+	if (!g->ask.stream || !g->reply.started) {
+		reply_error(&g->reply, p, e.status, e.message, NULL, -1);
+		gen_end(g);
+		return;
+	}
+	buf_init(&json, 4096);
+	p->stream_error(&json, &e);
+	add_event(g, out, buf_slice(&json));
+	buf_finish(&json);
+	if (p->done_after_error)
+		add_event(g, out, SLICE("[DONE]"));
+	send_at_once(g, out);
+	reply_end(&g->reply);
+	gen_end(g);
+}
+
+static void
+add_nonsense(struct sim_gen *g, struct buf *out)
+{
+	if (!g->ask.stream)
+		return;
+	add_event(g, out, SLICE("{\"choices\":[{\"delta\":{\"content\":\"cut"));
+	buf_add_str(out, "this line has no field name\n\n");
+}
+
+static void
+add_huge(struct sim_gen *g, struct sim_line *l, struct buf *out, int64_t bytes)
+{
+	struct buf text;
+
+	if (!g->ask.stream)
+		return;
+	buf_init(&text, SIM_BODY_MAX);
+	while ((int64_t)text.n < bytes && !text.overflow)
+		buf_add_char(&text, 'x');
+	add_chunk(g, out,
+		  (struct sim_chunk){
+			  .kind = SIM_CHUNK_TEXT, .index = l->index, .text = buf_slice(&text) });
+	buf_finish(&text);
+}
+
+/* What is to happen before token @token of the first line.  False: nothing more goes out now. */
+static bool
+act_before(struct sim_gen *g, struct sim_line *l, struct buf *out, uint64_t token)
+{
+	const struct sim_faults *f = &g->faults;
+
+	if (l->index > 0)
+		return true;
+	if (sim_fault_at(f, SIM_FAULT_STALL, token) && !g->stalled) {
+		g->stalled = true;
+		send_at_once(g, out);
+		gen_stall(g, (uint64_t)f->f[SIM_FAULT_STALL].value);
+		return false;
+	}
+	if (sim_fault_at(f, SIM_FAULT_MALFORMED, token))
+		add_nonsense(g, out);
+	if (sim_fault_at(f, SIM_FAULT_HUGE_EVENT, token))
+		add_huge(g, l, out, f->f[SIM_FAULT_HUGE_EVENT].value);
+	if (sim_fault_at(f, SIM_FAULT_EXIT_AFTER, token)) {
+		send_at_once(g, out);
+		_exit(EXIT_STATUS_FAULT);
+	}
+	if (sim_fault_at(f, SIM_FAULT_CUT_AFTER, token)) {
+		send_at_once(g, out);
+		gen_reset(g);
+	} else if (sim_fault_at(f, SIM_FAULT_END_AFTER, token)) {
+		send_at_once(g, out);
+		reply_end(&g->reply);
+		gen_end(g);
+	} else if (sim_fault_at(f, SIM_FAULT_ERROR_IN_STREAM, token)) {
+		fail_generation(g, out);
+	} else if (sim_fault_at(f, SIM_FAULT_HANG_AFTER, token)) {
+		send_at_once(g, out);
+		g->held = true;
+	}
+	return g->running && !g->held;
+}
+
+static bool
+is_blank(struct slice text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (text.p[i] != ' ' && text.p[i] != '\n')
+			return false;
+	return true;
+}
+
+/* The text of @n tokens from the line's next one on. */
+static void
+make_text(const struct sim_gen *g, const struct sim_line *l, uint64_t n, struct buf *text)
+{
+	for (uint64_t i = l->sent; i < l->sent + n; i++) {
+		if (g->ask.tool[0])
+			buf_add_str(text, i == 1 ? "{}" : "");
+		else if (g->face->o.same_words)
+			buf_add_str(text, " token");
+		else if (i == 0 && g->blank_first)
+			buf_add_char(text, '\n');
+		else
+			sim_word(text, g->ask.seed + l->index, i);
+	}
+}
+
+static void
+add_text_chunk(struct sim_gen *g, struct sim_line *l, struct buf *out, struct slice text,
+	       const char *finish)
+{
+	struct sim_chunk c = { .kind = SIM_CHUNK_TEXT, .index = l->index, .text = text, .finish = finish };
+
+	if (g->ask.tool[0] && g->chat) {
+		c.kind = l->sent == 0 ? SIM_CHUNK_TOOL : SIM_CHUNK_ARGUMENTS;
+		if (l->sent == 0)
+			c.tool = slice_of(g->ask.tool);
+	}
+	if (!finish && g->face->o.personality->skips_blank && is_blank(text) && c.kind == SIM_CHUNK_TEXT)
+		return;
+	add_chunk(g, out, c);
+}
+
+/* With same words every event but the first and the last of a line is the same: it is made once and copied. */
+static bool
+add_prepared(struct sim_gen *g, struct sim_line *l, struct buf *out)
+{
+	if (!g->face->o.same_words || g->n_lines > 1 || g->ask.continuous_usage || g->ask.tool[0])
+		return false;
+	if (g->prepared.n == 0)
+		add_text_chunk(g, l, &g->prepared, SLICE(" token"), NULL);
+	buf_add_slice(out, buf_slice(&g->prepared));
+	return true;
+}
+
+/* @n tokens in one event; @last: nothing follows them. */
+static void
+add_tokens(struct sim_gen *g, struct sim_line *l, struct buf *out, uint64_t n, bool last)
+{
+	const char *finish = last && !g->face->o.personality->finish_apart ? g->finish : NULL;
+	struct buf text;
+
+	if (g->ask.stream && l->sent == 0) {
+		gen_send_role(g, l, out);
+		if (sim_fault_on(&g->faults, SIM_FAULT_EMPTY_FIRST))
+			add_chunk(g, out,
+				  (struct sim_chunk){ .kind = SIM_CHUNK_TEXT, .index = l->index });
+	}
+	if (!g->ask.stream) {
+		make_text(g, l, n, &l->text);
+	} else if (n != 1 || finish || !add_prepared(g, l, out)) {
+		buf_init(&text, BUF_MAX_DEFAULT);
+		make_text(g, l, n, &text);
+		add_text_chunk(g, l, out, buf_slice(&text), finish);
+		buf_finish(&text);
+	}
+	l->sent += n;
+	l->ready -= n;
+	g->first_out = true;
+}
+
+/* Everything of @l that is ready.  False: the generation is held or over. */
+static bool
+add_line(struct sim_gen *g, struct sim_line *l, struct buf *out)
+{
+	bool counting = sim_faults_count_tokens(&g->faults);
+
+	while (l->ready > 0) {
+		uint64_t n = counting ? 1 : l->ready;
+
+		if (counting && !act_before(g, l, out, l->sent))
+			return false;
+		add_tokens(g, l, out, n, l->made_all && l->ready == n);
+	}
+	if (!l->made_all || l->finished)
+		return true;
+	if (counting && !act_before(g, l, out, l->sent))
+		return false;
+	if (g->ask.stream && g->face->o.personality->finish_apart)
+		add_chunk(g, out,
+			  (struct sim_chunk){
+				  .kind = SIM_CHUNK_FINISH, .index = l->index, .finish = g->finish });
+	l->finished = true;
+	g->n_finished++;
+	return true;
+}
+
+static void
+answer_whole(struct sim_gen *g)
+{
+	const struct sim_personality *p = g->face->o.personality;
+	struct sim_choice choices[SIM_CHOICES_MAX];
+	struct sim_usage u = usage_now(g);
+	struct buf *out = &g->face->out;
+	struct json_writer w;
+
+	for (unsigned i = 0; i < g->n_lines; i++)
+		choices[i] = (struct sim_choice){
+			.text = buf_slice(&g->lines[i].text),
+			.tool = g->ask.tool[0] ? slice_of(g->ask.tool) : (struct slice){ 0 },
+			.finish = g->finish,
+		};
+	buf_clear(out);
+	jw_init(&w, out);
+	p->answer(&w, &g->head, choices, g->n_lines, &u);
+	reply_whole(&g->reply, 200, p->json_type, NULL, buf_slice(out));
+}
+
+void
+gen_emit(struct sim_gen *g)
+{
+	const struct sim_personality *p = g->face->o.personality;
+	struct buf *out = &g->face->out;
+	bool over;
+
+	buf_clear(out);
+	for (unsigned i = 0; i < g->n_lines; i++)
+		if (!add_line(g, &g->lines[i], out))
+			return;
+	over = g->n_finished == g->n_lines;
+	if (!g->ask.stream) {
+		if (over)
+			answer_whole(g);
+	} else {
+		if (over && g->ask.include_usage)
+			add_chunk(g, out, (struct sim_chunk){ .kind = SIM_CHUNK_USAGE });
+		if (over)
+			add_event(g, out, SLICE("[DONE]"));
+		if (out->n)
+			reply_begin_stream(&g->reply, p->stream_type);
+		reply_data(&g->reply, buf_slice(out));
+		if (over)
+			reply_end(&g->reply);
+	}
+	if (over)
+		gen_end(g);
+}

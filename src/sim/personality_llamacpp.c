@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* llama.cpp's server: "choices" comes first, the role chunk has content null, usage comes with timings. */
+#include <inttypes.h>
+#include <stdio.h>
+#include "sim/personality.h"
+
+static void
+null_key(struct json_writer *w, const char *key)
+{
+	jw_key(w, key);
+	jw_null(w);
+}
+
+static void
+after_choices(struct json_writer *w, const struct sim_answer_head *h, const char *object)
+{
+	char id[160];
+
+	snprintf(id, sizeof(id), "%s-" SLICE_FMT, h->chat ? "chatcmpl" : "cmpl", SLICE_ARG(h->id));
+	jw_kv_uint(w, "created", h->created_s);
+	jw_kv_str(w, "id", id);
+	jw_kv_slice(w, "model", h->model);
+	jw_kv_str(w, "system_fingerprint", "b7000-sim");
+	jw_kv_str(w, "object", object);
+}
+
+static void
+tool_call(struct json_writer *w, const struct sim_answer_head *h, struct slice name, struct slice arguments)
+{
+	jw_key(w, "tool_calls");
+	jw_array(w);
+	jw_object(w);
+	jw_kv_uint(w, "index", 0);
+	if (name.p) {
+		jw_kv_slice(w, "id", h->id);
+		jw_kv_str(w, "type", "function");
+	}
+	jw_key(w, "function");
+	jw_object(w);
+	if (name.p)
+		jw_kv_slice(w, "name", name);
+	jw_kv_slice(w, "arguments", arguments);
+	jw_end_object(w);
+	jw_end_object(w);
+	jw_end_array(w);
+}
+
+static void
+delta(struct json_writer *w, const struct sim_answer_head *h, const struct sim_chunk *c)
+{
+	jw_key(w, "delta");
+	jw_object(w);
+	if (c->kind == SIM_CHUNK_ROLE) {
+		jw_kv_str(w, "role", "assistant");
+		null_key(w, "content");
+	} else if (c->kind == SIM_CHUNK_TEXT) {
+		jw_kv_slice(w, "content", c->text);
+	} else if (c->kind == SIM_CHUNK_TOOL || c->kind == SIM_CHUNK_ARGUMENTS) {
+		tool_call(w, h, c->tool, c->text);
+	}
+	jw_end_object(w);
+}
+
+static void
+usage_and_timings(struct json_writer *w, const struct sim_usage *u)
+{
+	jw_key(w, "usage");
+	jw_object(w);
+	jw_kv_uint(w, "completion_tokens", u->completion_tok);
+	jw_kv_uint(w, "prompt_tokens", u->prompt_tok);
+	jw_kv_uint(w, "total_tokens", u->prompt_tok + u->completion_tok);
+	jw_key(w, "prompt_tokens_details");
+	jw_object(w);
+	jw_kv_uint(w, "cached_tokens", u->cached_tok);
+	jw_end_object(w);
+	jw_end_object(w);
+	jw_key(w, "timings");
+	jw_object(w);
+	jw_kv_uint(w, "cache_n", u->cached_tok);
+	jw_kv_uint(w, "prompt_n", u->prompt_tok - u->cached_tok);
+	jw_kv_uint(w, "predicted_n", u->completion_tok);
+	jw_end_object(w);
+}
+
+static void
+chunk(struct json_writer *w, const struct sim_answer_head *h, const struct sim_chunk *c)
+{
+	jw_object(w);
+	jw_key(w, "choices");
+	jw_array(w);
+	if (c->kind != SIM_CHUNK_USAGE && h->chat) {
+		jw_object(w);
+		jw_kv_str(w, "finish_reason", c->finish);
+		jw_kv_uint(w, "index", c->index);
+		delta(w, h, c);
+		jw_end_object(w);
+	} else if (c->kind != SIM_CHUNK_USAGE) {
+		jw_object(w);
+		jw_kv_slice(w, "text", c->text);
+		jw_kv_uint(w, "index", c->index);
+		null_key(w, "logprobs");
+		jw_kv_str(w, "finish_reason", c->finish);
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+	after_choices(w, h, h->chat ? "chat.completion.chunk" : "text_completion");
+	if (c->usage)
+		usage_and_timings(w, c->usage);
+	jw_end_object(w);
+}
+
+static void
+choice(struct json_writer *w, const struct sim_answer_head *h, const struct sim_choice *c, unsigned index)
+{
+	jw_object(w);
+	if (!h->chat) {
+		jw_kv_slice(w, "text", c->text);
+		jw_kv_uint(w, "index", index);
+		null_key(w, "logprobs");
+		jw_kv_str(w, "finish_reason", c->finish);
+		jw_end_object(w);
+		return;
+	}
+	jw_kv_str(w, "finish_reason", c->finish);
+	jw_kv_uint(w, "index", index);
+	jw_key(w, "message");
+	jw_object(w);
+	jw_kv_str(w, "role", "assistant");
+	if (c->tool.p) {
+		null_key(w, "content");
+		tool_call(w, h, c->tool, c->text);
+	} else {
+		jw_kv_slice(w, "content", c->text);
+	}
+	jw_end_object(w);
+	jw_end_object(w);
+}
+
+static void
+answer(struct json_writer *w, const struct sim_answer_head *h, const struct sim_choice *choices,
+       unsigned n, const struct sim_usage *u)
+{
+	jw_object(w);
+	jw_key(w, "choices");
+	jw_array(w);
+	for (unsigned i = 0; i < n; i++)
+		choice(w, h, &choices[i], i);
+	jw_end_array(w);
+	after_choices(w, h, h->chat ? "chat.completion" : "text_completion");
+	usage_and_timings(w, u);
+	jw_end_object(w);
+}
+
+static const char *
+error_name(unsigned status)
+{
+	switch (status) {
+	case 400:
+		return "invalid_request_error";
+	case 401:
+		return "authentication_error";
+	case 404:
+		return "not_found_error";
+	case 503:
+		return "unavailable_error";
+	default:
+		return "server_error";
+	}
+}
+
+static void
+error(struct buf *out, const struct sim_error *e)
+{
+	struct json_writer w;
+
+	jw_init(&w, out);
+	jw_object(&w);
+	jw_key(&w, "error");
+	jw_object(&w);
+	jw_kv_uint(&w, "code", e->status);
+	jw_kv_slice(&w, "message", e->message);
+	jw_kv_str(&w, "type", error_name(e->status));
+	jw_end_object(&w);
+	jw_end_object(&w);
+}
+
+static void
+health(struct buf *out)
+{
+	buf_add_str(out, "{\"status\":\"ok\"}");
+}
+
+/* Two lists of the same: Ollama's and OpenAI's. */
+static void
+models(struct json_writer *w, const char *const *names, unsigned n, uint64_t created_s,
+       unsigned max_model_len)
+{
+	jw_object(w);
+	jw_key(w, "models");
+	jw_array(w);
+	for (unsigned i = 0; i < n; i++) {
+		jw_object(w);
+		jw_kv_str(w, "name", names[i]);
+		jw_kv_str(w, "model", names[i]);
+		jw_kv_str(w, "type", "model");
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+	jw_kv_str(w, "object", "list");
+	jw_key(w, "data");
+	jw_array(w);
+	for (unsigned i = 0; i < n; i++) {
+		jw_object(w);
+		jw_kv_str(w, "id", names[i]);
+		jw_kv_str(w, "object", "model");
+		jw_kv_uint(w, "created", created_s);
+		jw_kv_str(w, "owned_by", "llamacpp");
+		jw_key(w, "meta");
+		jw_object(w);
+		jw_kv_uint(w, "n_ctx_train", max_model_len);
+		jw_end_object(w);
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+	jw_end_object(w);
+}
+
+static void
+series(struct buf *out, const char *type, const char *name, const char *help, uint64_t v)
+{
+	buf_addf(out, "# HELP llamacpp:%s %s\n# TYPE llamacpp:%s %s\nllamacpp:%s %" PRIu64 "\n",
+		 name, help, name, type, name, v);
+}
+
+static void
+metrics(struct buf *out, const struct sim_face_stats *s)
+{
+	series(out, "counter", "prompt_tokens_total", "Number of prompt tokens processed.", s->prompt_tok);
+	series(out, "counter", "tokens_predicted_total", "Number of generation tokens processed.",
+	       s->generated_tok);
+	series(out, "gauge", "requests_processing", "Number of requests processing.", s->running);
+	series(out, "gauge", "requests_deferred", "Number of requests deferred.", s->waiting);
+}
+
+const struct sim_personality sim_llamacpp = {
+	.name = "llamacpp",
+	.stream_type = "text/event-stream",
+	.json_type = "application/json; charset=utf-8",
+	.error_type = "application/json; charset=utf-8",
+	.line_end = "\n",
+	.loading = SIM_LOADING_503,
+	.finish_apart = true,
+	.any_model = true,
+	.chunk = chunk,
+	.answer = answer,
+	.error = error,
+	.stream_error = error,
+	.health = health,
+	.models = models,
+	.metrics = metrics,
+};

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * source - where the HTTP face gets its tokens from, and when.
+ *
+ * Two kinds: the scheduler core with a preset's step times, and a paced one for benchmarks of whatever stands in front,
+ * which has no engine in it: every sequence gets a token each so many microseconds, all sequences at once.
+ *
+ * Clockless: times are microseconds of the simulation, given by the caller.  A sequence belongs to the caller and is known
+ * to the source from source_start() until it was reported finished or source_abort().
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/heap.h"
+#include "base/str.h"
+#include "sim/ask.h"
+#include "sim/face_stats.h"
+
+struct sim_seq {
+	/* given */
+	const struct sim_prompt *prompt;
+	uint64_t out_tok; /* tokens to make, at least 1 */
+	int64_t priority; /* lower first, where the engine has priorities */
+	/* found */
+	uint64_t cached_tok; /* of the prompt, found in the prefix cache; known with the first token */
+	/* the source's own */
+	struct heap_node node;
+	uint64_t due_us, made;
+	void *impl;
+};
+
+/* @n more tokens of @s left the engine together; @finished: the last ones. */
+typedef void (*sim_tokens_fn)(void *ctx, struct sim_seq *s, unsigned n, bool finished);
+
+struct sim_source;
+
+struct sim_source_ops {
+	void (*start)(struct sim_source *src, struct sim_seq *s, uint64_t now_us);
+	void (*abort)(struct sim_source *src, struct sim_seq *s, uint64_t now_us);
+	/* When advance() has something to do; UINT64_MAX: not before something starts. */
+	uint64_t (*next_us)(const struct sim_source *src);
+	/* Lets time come to @now_us; reports tokens.  The callback must neither start nor abort. */
+	void (*advance)(struct sim_source *src, uint64_t now_us, sim_tokens_fn fn, void *ctx);
+	/* Fills running, waiting, KV use, preemptions. */
+	void (*stats)(const struct sim_source *src, struct sim_face_stats *ret);
+	void (*destroy)(struct sim_source *src);
+};
+
+struct sim_source {
+	const struct sim_source_ops *ops;
+};
+
+/* First token at once, the others @interval_us apart; 0: all at once. */
+struct sim_source *sim_source_paced(uint64_t interval_us);
