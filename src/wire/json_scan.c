@@ -225,8 +225,14 @@ plain_run(const char *p, size_t n)
 		quote = w ^ (ones * '"');
 		slash = w ^ (ones * '\\');
 		control = w - ones * 0x20;
-		/* A byte's high bit is set where it is zero after the xor, or below 0x20, or not ASCII. */
-		if (((quote - ones) | (slash - ones) | control | w) & highs)
+		/*
+		 * A byte's high bit is set where it is zero after the xor, or below 0x20, or not ASCII.  A borrow can set
+		 * it for a byte above such a one too, so only the lowest is to be believed.
+		 */
+		w = ((quote - ones) | (slash - ones) | control | w) & highs;
+		if (w && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+			return i + (size_t)__builtin_ctzll(w) / 8;
+		if (w)
 			break;
 	}
 	while (i < n && p[i] != '"' && p[i] != '\\' && (unsigned char)(p[i] - 0x20) < 0x60)
@@ -322,6 +328,23 @@ number_next(uint8_t state, char c)
 	default:
 		return is_digit(c) ? S_EXP_DIGITS : S_END;
 	}
+}
+
+/* In the middle of digits, of which any number may follow. */
+static bool
+is_digits(uint8_t state)
+{
+	return state == S_INT || state == S_FRACTION || state == S_EXP_DIGITS;
+}
+
+static size_t
+digit_run(const char *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && is_digit(p[i]))
+		i++;
+	return i;
 }
 
 static bool
@@ -432,8 +455,9 @@ json_scan_feed(struct json_scan *s, struct slice piece)
 	while (i < piece.n) {
 		bool again = false, bad = false, ok;
 
-		if (s->state == S_STRING) {
-			size_t run = string_run(s, piece.p + i, piece.n - i, &bad);
+		if (s->state == S_STRING || is_digits(s->state)) {
+			size_t run = s->state == S_STRING ? string_run(s, piece.p + i, piece.n - i, &bad) :
+							    digit_run(piece.p + i, piece.n - i);
 
 			text_add(s, piece.p + i, run);
 			i += run;
