@@ -455,7 +455,7 @@ bad_head_bytes(const struct buf *head, size_t from)
 static void
 refuse_parse_error(struct http_conn_server *c, llhttp_errno_t err)
 {
-	if (err == HPE_USER && c->refuse_text)
+	if (c->refuse_text)
 		conn_refuse(c, c->refuse, c->refuse_text);
 	else if (err == HPE_INVALID_VERSION || err == HPE_PAUSED_H2_UPGRADE)
 		conn_refuse(c, HTTP_REFUSE_VERSION, "only HTTP/1.0 and HTTP/1.1 are spoken here");
