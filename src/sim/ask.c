@@ -208,7 +208,7 @@ read_options(struct parse *p, yyjson_val *o)
 	if (!err)
 		err = read_int(p, o, "max_completion_tokens", 1, SIM_OUTPUT_MAX, &a->max_tok);
 	if (!err)
-		err = read_int(p, o, "n", 1, SIM_CHOICES_MAX, &n);
+		err = read_int(p, o, "n", 1, SIM_CHOICES_MAX + 1, &n);
 	if (!err)
 		err = read_int(p, o, "priority", INT64_MIN, INT64_MAX, &a->priority);
 	a->n = (unsigned)n;
