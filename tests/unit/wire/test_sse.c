@@ -243,6 +243,8 @@ feed_big_event(size_t n, size_t step)
 	for (size_t at = 0; at < n; at += step)
 		feed((struct slice){ piece, MIN(step, n - at) });
 	feed(SLICE("\n"));
+	if (n > SSE_EVENT_MAX)
+		feed(SLICE("data: a later line of the same event\n"));
 	feed(SLICE("\ndata: after\n\n"));
 }
 
@@ -254,7 +256,7 @@ an_event_over_the_bound_is_passed_on_unread_and_the_next_is_read(void **state)
 	assert_true(seen.oversize > 1);
 	assert_int_equal(seen.with_data, 1);
 	assert_same(buf_slice(&seen.events), ((struct slice){ "|after\0", 7 }));
-	assert_int_equal(seen.forwarded.n, 6 + SSE_EVENT_MAX * 3 + 2 + 13);
+	assert_int_equal(seen.forwarded.n, 6 + SSE_EVENT_MAX * 3 + 37 + 2 + 13);
 	assert_true(sse.carry.cap <= SSE_EVENT_MAX);
 }
 
