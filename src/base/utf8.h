@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 struct utf8_check {
-	uint8_t left;		/* continuation bytes still due */
-	uint8_t lo, hi;		/* range of the next one */
+	uint8_t left;	/* continuation bytes still due */
+	uint8_t lo, hi; /* range of the next one */
 };
 
 /* Feeds @n bytes and returns how many of them are good: @n, or the place of the first bad one; then @c is of no further use. */

@@ -7,25 +7,25 @@
 enum what {
 	OTHER,
 	TOP,
-	CHOICES,	/* the array */
+	CHOICES, /* the array */
 	CHOICE,
-	DELTA,		/* or the whole message: an object with the content */
-	BLOCK,		/* the beginning of a content block; a tool's name is a token */
-	TOKEN,		/* a string or an array that is a token unless it is empty */
-	CALL,		/* an object that is a token by being there */
-	FINISH,		/* the end of a choice unless it is null */
+	DELTA,	/* or the whole message: an object with the content */
+	BLOCK,	/* the beginning of a content block; a tool's name is a token */
+	TOKEN,	/* a string or an array that is a token unless it is empty */
+	CALL,	/* an object that is a token by being there */
+	FINISH, /* the end of a choice unless it is null */
 	USAGE,
 	PROMPT_TOK,
 	COMPLETION_TOK,
-	DETAILS,	/* of the prompt tokens */
+	DETAILS, /* of the prompt tokens */
 	CACHED_TOK,
 	ERROR,
 	ERROR_MESSAGE,
 	ERROR_TYPE,
 	ERROR_CODE,
-	RESPONSE,	/* an object that wraps usage and error: of /v1/responses, of message_start */
-	MESSAGE,	/* RESPONSE when it is an object, the message of a flat error when it is a string */
-	EVENT_DELTA,	/* TOKEN when it is a string, DELTA when it is an object */
+	RESPONSE, /* an object that wraps usage and error: of /v1/responses, of message_start */
+	MESSAGE, /* RESPONSE when it is an object, the message of a flat error when it is a string */
+	EVENT_DELTA, /* TOKEN when it is a string, DELTA when it is an object */
 	EVENT_TYPE,
 	OBJECT_KIND,
 };
@@ -219,7 +219,8 @@ take_event_type(struct chunk_walk *w, struct slice text)
 
 /* A string or a number that the table knows. */
 static void
-take_scalar(struct chunk_walk *w, enum what is, bool nested, enum json_type type, struct slice text, uint64_t json_bytes)
+take_scalar(struct chunk_walk *w, enum what is, bool nested, enum json_type type, struct slice text,
+	    uint64_t json_bytes)
 {
 	struct chunk_facts *f = w->facts;
 	bool string = type == JSON_STRING;

@@ -4,7 +4,8 @@
 #include "base/json_writer.h"
 
 static const struct wire_error_info infos[] = {
-#define X(NAME, status, type, code, retry, text) [WIRE_ERR_##NAME] = { status, type, code, text, WIRE_RETRY_##retry },
+#define X(NAME, status, type, code, retry, text)                                                   \
+	[WIRE_ERR_##NAME] = { status, type, code, text, WIRE_RETRY_##retry },
 #include "wire/errors.def"
 #undef X
 };
@@ -47,7 +48,8 @@ anthropic_type(unsigned status)
 }
 
 void
-wire_error_body(struct buf *out, enum wire_error e, enum wire_dialect dialect, const char *message, const char *param)
+wire_error_body(struct buf *out, enum wire_error e, enum wire_dialect dialect, const char *message,
+		const char *param)
 {
 	const struct wire_error_info *i = wire_error_info(e);
 	struct json_writer w;

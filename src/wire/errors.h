@@ -12,10 +12,17 @@ enum wire_error {
 	WIRE_ERRORS
 };
 
-enum wire_retry { WIRE_RETRY_UNSAID, WIRE_RETRY_YES, WIRE_RETRY_NO };
+enum wire_retry {
+	WIRE_RETRY_UNSAID,
+	WIRE_RETRY_YES,
+	WIRE_RETRY_NO
+};
 
 /* Whose shape an answer has: by the endpoint that was asked. */
-enum wire_dialect { WIRE_OPENAI, WIRE_ANTHROPIC };
+enum wire_dialect {
+	WIRE_OPENAI,
+	WIRE_ANTHROPIC
+};
 
 struct wire_error_info {
 	unsigned status;
@@ -27,6 +34,8 @@ const struct wire_error_info *wire_error_info(enum wire_error e);
 /* The status to send: Anthropic's clients know 529 for an overload where OpenAI's know 503. */
 unsigned wire_error_status(enum wire_error e, enum wire_dialect dialect);
 /* Appends the error's JSON object.  @message NULL: the table's text.  @param NULL: null (OpenAI's shape only). */
-void wire_error_body(struct buf *out, enum wire_error e, enum wire_dialect dialect, const char *message, const char *param);
+void wire_error_body(struct buf *out, enum wire_error e, enum wire_dialect dialect,
+		     const char *message, const char *param);
 /* The same as one event of a stream, for failures after the head. */
-void wire_error_event(struct buf *out, enum wire_error e, enum wire_dialect dialect, const char *message);
+void
+wire_error_event(struct buf *out, enum wire_error e, enum wire_dialect dialect, const char *message);

@@ -2,20 +2,27 @@
 #include "wire/json_scan.h"
 
 enum state {
-	S_VALUE,		/* a value is due */
-	S_FIRST_KEY,		/* a key or '}' */
-	S_KEY,			/* a key, after a comma */
+	S_VALUE,     /* a value is due */
+	S_FIRST_KEY, /* a key or '}' */
+	S_KEY,	     /* a key, after a comma */
 	S_COLON,
-	S_FIRST_ITEM,		/* a value or ']' */
-	S_AFTER,		/* ',' or the end of the container */
+	S_FIRST_ITEM, /* a value or ']' */
+	S_AFTER,      /* ',' or the end of the container */
 	S_STRING,
 	S_ESCAPE,
-	S_UNIT,			/* hexadecimal digits of \uXXXX */
-	S_NEED_LOW,		/* a high surrogate was read: a backslash is due */
-	S_NEED_LOW_U,		/* and its 'u' */
+	S_UNIT,	      /* hexadecimal digits of \uXXXX */
+	S_NEED_LOW,   /* a high surrogate was read: a backslash is due */
+	S_NEED_LOW_U, /* and its 'u' */
 	S_LITERAL,
-	S_MINUS, S_ZERO, S_INT, S_POINT, S_FRACTION, S_EXP, S_EXP_SIGN, S_EXP_DIGITS,
-	S_END,			/* only blanks may follow */
+	S_MINUS,
+	S_ZERO,
+	S_INT,
+	S_POINT,
+	S_FRACTION,
+	S_EXP,
+	S_EXP_SIGN,
+	S_EXP_DIGITS,
+	S_END, /* only blanks may follow */
 };
 
 static const char *const literals[] = { [JSON_NULL] = "null", [JSON_TRUE] = "true", [JSON_FALSE] = "false" };
@@ -64,7 +71,8 @@ end_value(struct json_scan *s, enum json_type type, uint64_t at)
 	const char *why = NULL;
 
 	if (reported(s))
-		why = s->sink->end(s->ctx, s->depth, type, (struct slice){ s->text, s->text_n }, s->cut, at);
+		why = s->sink->end(s->ctx, s->depth, type, (struct slice){ s->text, s->text_n },
+				   s->cut, at);
 	s->text_n = 0;
 	s->cut = s->capturing = false;
 	s->state = s->depth ? S_AFTER : S_END;
@@ -81,7 +89,7 @@ open_container(struct json_scan *s, bool object, uint64_t at)
 	if (object)
 		s->objects[s->depth / 8] |= (uint8_t)(1u << (s->depth % 8));
 	else
-		s->objects[s->depth / 8] &= (uint8_t)~(1u << (s->depth % 8));
+		s->objects[s->depth / 8] &= (uint8_t) ~(1u << (s->depth % 8));
 	s->depth++;
 	s->state = object ? S_FIRST_KEY : S_FIRST_ITEM;
 	return true;
@@ -148,7 +156,8 @@ add_code_point(struct json_scan *s, uint32_t c)
 	} else if (c < 0x800) {
 		b[0] = (char)(0xc0 | c >> 6), b[1] = (char)(0x80 | (c & 63)), n = 2;
 	} else if (c < 0x10000) {
-		b[0] = (char)(0xe0 | c >> 12), b[1] = (char)(0x80 | (c >> 6 & 63)), b[2] = (char)(0x80 | (c & 63)), n = 3;
+		b[0] = (char)(0xe0 | c >> 12), b[1] = (char)(0x80 | (c >> 6 & 63)),
+		b[2] = (char)(0x80 | (c & 63)), n = 3;
 	} else {
 		b[0] = (char)(0xf0 | c >> 18), b[1] = (char)(0x80 | (c >> 12 & 63));
 		b[2] = (char)(0x80 | (c >> 6 & 63)), b[3] = (char)(0x80 | (c & 63)), n = 4;
@@ -456,8 +465,9 @@ json_scan_feed(struct json_scan *s, struct slice piece)
 		bool again = false, bad = false, ok;
 
 		if (s->state == S_STRING || is_digits(s->state)) {
-			size_t run = s->state == S_STRING ? string_run(s, piece.p + i, piece.n - i, &bad) :
-							    digit_run(piece.p + i, piece.n - i);
+			size_t run = s->state == S_STRING
+					     ? string_run(s, piece.p + i, piece.n - i, &bad)
+					     : digit_run(piece.p + i, piece.n - i);
 
 			text_add(s, piece.p + i, run);
 			i += run;
@@ -467,7 +477,8 @@ json_scan_feed(struct json_scan *s, struct slice piece)
 		s->offset = base + i;
 		if (bad)
 			return refuse(s, "it is not UTF-8");
-		ok = in_token(s) ? token_byte(s, piece.p[i], base + i, &again) : structure(s, piece.p[i], base + i);
+		ok = in_token(s) ? token_byte(s, piece.p[i], base + i, &again)
+				 : structure(s, piece.p[i], base + i);
 		if (!ok)
 			return false;
 		i += !again;
@@ -481,7 +492,8 @@ json_scan_end(struct json_scan *s)
 {
 	if (s->error)
 		return false;
-	if (s->depth == 0 && (s->state == S_ZERO || s->state == S_INT || s->state == S_FRACTION || s->state == S_EXP_DIGITS) &&
+	if (s->depth == 0 &&
+	    (s->state == S_ZERO || s->state == S_INT || s->state == S_FRACTION || s->state == S_EXP_DIGITS) &&
 	    !end_value(s, JSON_NUMBER, s->offset))
 		return false;
 	if (s->state != S_END)

@@ -15,11 +15,12 @@
 
 #define REPORT_SCHEMA "kvwarden.report"
 #define REPORT_VERSION 1
-#define REPORT_NAME_BYTES 64	/* of an arm, a policy, a tenant, with NUL */
-#define REPORT_ERROR_BYTES 256	/* of the reason why an arm failed, with NUL */
+#define REPORT_NAME_BYTES 64   /* of an arm, a policy, a tenant, with NUL */
+#define REPORT_ERROR_BYTES 256 /* of the reason why an arm failed, with NUL */
 #define REPORT_ARMS_MAX 16
-#define REPORT_TENANTS_MAX 16	/* in one arm */
-#define REPORT_P99_MIN_SAMPLES 500	/* fewer, and the 99th percentile is the rank of five samples or less */
+#define REPORT_TENANTS_MAX 16 /* in one arm */
+#define REPORT_P99_MIN_SAMPLES                                                                     \
+	500 /* fewer, and the 99th percentile is the rank of five samples or less */
 #define REPORT_JSON_MAX ((size_t)1 << 20)
 
 /* What became of the requests that the load planned; the last four add up to `scheduled`. */
@@ -37,16 +38,16 @@ struct report_tenant {
 	char name[REPORT_NAME_BYTES];
 	struct report_requests requests;
 	struct report_ttft ttft;
-	double ratio_to_solo;	/* the tenant's p50 TTFT over the one of the solo arm */
+	double ratio_to_solo; /* the tenant's p50 TTFT over the one of the solo arm */
 };
 
 struct report_arm {
 	char name[REPORT_NAME_BYTES];
-	char scheduling[REPORT_NAME_BYTES];	/* the policy's own name, or "none" without a gateway */
-	char error[REPORT_ERROR_BYTES];		/* why the arm failed; empty: it did not */
-	bool saturated;				/* the engine had work waiting for most of the arm */
+	char scheduling[REPORT_NAME_BYTES]; /* the policy's own name, or "none" without a gateway */
+	char error[REPORT_ERROR_BYTES];	    /* why the arm failed; empty: it did not */
+	bool saturated;			    /* the engine had work waiting for most of the arm */
 	double tokens_per_s;
-	double share_of_direct;			/* tokens_per_s over that of the arm without a gateway */
+	double share_of_direct; /* tokens_per_s over that of the arm without a gateway */
 	unsigned tenant_count;
 	struct report_tenant tenants[REPORT_TENANTS_MAX];
 };

@@ -34,7 +34,8 @@ request_edit_splice(struct request_edit *e, uint64_t off, uint64_t cut, struct s
 }
 
 bool
-request_edit_set(struct request_edit *e, const struct request_facts *f, enum wire_key key, struct slice json)
+request_edit_set(struct request_edit *e, const struct request_facts *f, enum wire_key key,
+		 struct slice json)
 {
 	char text[REQUEST_EDIT_TEXT_MAX];
 	bool first = true; /* of what is added: it comes to stand before the later ones */
@@ -45,9 +46,10 @@ request_edit_set(struct request_edit *e, const struct request_facts *f, enum wir
 	for (unsigned i = 0; i < e->n; i++)
 		first &= e->v[i].off != f->open_at;
 	/* Others follow in the body, each behind our comma; in an empty body the comma stands before all but the first. */
-	n = snprintf(text, sizeof(text), "%s\"%s\":" SLICE_FMT "%s", f->empty_object && !first ? "," : "", key_names[key],
-		     SLICE_ARG(json), f->empty_object ? "" : ",");
-	return n > 0 && (size_t)n < sizeof(text) && request_edit_splice(e, f->open_at, 0, (struct slice){ text, (size_t)n });
+	n = snprintf(text, sizeof(text), "%s\"%s\":" SLICE_FMT "%s", f->empty_object && !first ? "," : "",
+		     key_names[key], SLICE_ARG(json), f->empty_object ? "" : ",");
+	return n > 0 && (size_t)n < sizeof(text) &&
+	       request_edit_splice(e, f->open_at, 0, (struct slice){ text, (size_t)n });
 }
 
 bool
@@ -58,7 +60,8 @@ request_edit_include_usage(struct request_edit *e, const struct request_facts *f
 	if (f->include_usage)
 		return true;
 	if (f->has_include_usage)
-		return request_edit_splice(e, f->include_usage_span.off, f->include_usage_span.n, SLICE("true"));
+		return request_edit_splice(e, f->include_usage_span.off, f->include_usage_span.n,
+					   SLICE("true"));
 	if (request_facts_has(f, WIRE_KEY_STREAM_OPTIONS) && f->stream_options_keys)
 		return request_edit_splice(e, options->off + 1, 0, SLICE("\"include_usage\":true,"));
 	return request_edit_set(e, f, WIRE_KEY_STREAM_OPTIONS, SLICE("{\"include_usage\":true}"));

@@ -9,12 +9,12 @@
 #include "wire/request_facts.h"
 
 #define REQUEST_EDITS_MAX 6
-#define REQUEST_EDIT_TEXT_MAX 1024	/* inserted bytes, all edits together */
+#define REQUEST_EDIT_TEXT_MAX 1024 /* inserted bytes, all edits together */
 
 struct request_edit {
 	struct {
-		uint64_t off, cut;	/* bytes of the body that go */
-		uint16_t text, text_n;	/* bytes that come instead */
+		uint64_t off, cut;     /* bytes of the body that go */
+		uint16_t text, text_n; /* bytes that come instead */
 	} v[REQUEST_EDITS_MAX];
 	unsigned n;
 	uint16_t text_n;
@@ -31,7 +31,8 @@ request_edit_init(struct request_edit *e)
 /* Replaces a span.  Edits may be given in any order and must not overlap.  False when there is no room. */
 bool request_edit_splice(struct request_edit *e, uint64_t off, uint64_t cut, struct slice text);
 /* Sets a top-level key to JSON text: replaces its value, or adds the key in front of the others. */
-bool request_edit_set(struct request_edit *e, const struct request_facts *f, enum wire_key key, struct slice json);
+bool request_edit_set(struct request_edit *e, const struct request_facts *f, enum wire_key key,
+		      struct slice json);
 /* Makes the engine report usage at the end of a stream. */
 bool request_edit_include_usage(struct request_edit *e, const struct request_facts *f);
 /* The edited body as slices; returns their number, at most 2 * REQUEST_EDITS_MAX + 1. */

@@ -33,7 +33,8 @@ note_top_key(struct request_facts *f, struct slice key, bool cut)
 
 	for (unsigned i = 0; i < f->n_keys; i++) {
 		if (slice_eq(key, (struct slice){ f->keys + from, (size_t)f->key_end[i] - from }))
-			return refuse(f, WIRE_ERR_DUPLICATE_KEY, key, "The key '%.128s' stands twice in the body.%s", "");
+			return refuse(f, WIRE_ERR_DUPLICATE_KEY, key,
+				      "The key '%.128s' stands twice in the body.%s", "");
 		from = f->key_end[i];
 	}
 	if (cut || f->n_keys == WIRE_TOP_KEYS_MAX || from + key.n > sizeof(f->keys))
@@ -77,7 +78,8 @@ on_begin(void *ctx, unsigned depth, enum json_type type, uint64_t at)
 
 	if (depth == 0) {
 		if (type != JSON_OBJECT)
-			return refuse(f, WIRE_ERR_INVALID_REQUEST, SLICE(""), "The body must be a JSON object.%s%s", "");
+			return refuse(f, WIRE_ERR_INVALID_REQUEST, SLICE(""),
+				      "The body must be a JSON object.%s%s", "");
 		f->open_at = at + 1;
 		return NULL;
 	}
@@ -85,11 +87,12 @@ on_begin(void *ctx, unsigned depth, enum json_type type, uint64_t at)
 		f->inner = 0;
 		f->value_at = at;
 		if (f->key >= 0 && !(keys[f->key].types >> type & 1))
-			return refuse(f, WIRE_ERR_WRONG_TYPE, keys[f->key].name, "'%s' must be %s.", keys[f->key].expected);
+			return refuse(f, WIRE_ERR_WRONG_TYPE, keys[f->key].name, "'%s' must be %s.",
+				      keys[f->key].expected);
 	} else if (depth == 2 && f->inner) {
 		if (type > JSON_FALSE)
-			return refuse(f, WIRE_ERR_WRONG_TYPE, SLICE("stream_options.include_usage"), "'%s' must be %s.",
-				      "true or false");
+			return refuse(f, WIRE_ERR_WRONG_TYPE, SLICE("stream_options.include_usage"),
+				      "'%s' must be %s.", "true or false");
 		f->has_include_usage = true;
 		f->include_usage_span.off = at;
 	}
@@ -103,8 +106,11 @@ take_integer(struct request_facts *f, struct slice text, bool cut)
 	int64_t i;
 
 	if (cut || slice_to_double(text, &v) < 0 || v != floor(v))
-		return refuse(f, WIRE_ERR_WRONG_TYPE, keys[f->key].name, "'%s' must be %s.", keys[f->key].expected);
-	i = v > WIRE_TOKENS_MAX ? WIRE_TOKENS_MAX : v < -WIRE_TOKENS_MAX ? -WIRE_TOKENS_MAX : (int64_t)v;
+		return refuse(f, WIRE_ERR_WRONG_TYPE, keys[f->key].name, "'%s' must be %s.",
+			      keys[f->key].expected);
+	i = v > WIRE_TOKENS_MAX	   ? WIRE_TOKENS_MAX
+	    : v < -WIRE_TOKENS_MAX ? -WIRE_TOKENS_MAX
+				   : (int64_t)v;
 	switch (f->key) {
 	case WIRE_KEY_N:
 		f->n = MAX(i, 1);
@@ -128,7 +134,8 @@ take_string(struct request_facts *f, struct slice text, bool cut, char *to, size
 	if (cut || text.n > max)
 		return refuse(f, WIRE_ERR_INVALID_REQUEST, keys[f->key].name, "'%s' is too long.%s", "");
 	if (memchr(text.p, '\0', text.n))
-		return refuse(f, WIRE_ERR_INVALID_REQUEST, keys[f->key].name, "'%s' has a NUL character in it.%s", "");
+		return refuse(f, WIRE_ERR_INVALID_REQUEST, keys[f->key].name,
+			      "'%s' has a NUL character in it.%s", "");
 	memcpy(to, text.p, text.n);
 	to[text.n] = '\0';
 	return NULL;
@@ -223,7 +230,8 @@ outcome(struct request_facts *f, bool ok)
 		return true;
 	if (f->scan.error != f->message) {
 		f->error = WIRE_ERR_INVALID_JSON;
-		snprintf(f->message, sizeof(f->message), "The body is not valid JSON: %s (near byte %llu).", f->scan.error,
+		snprintf(f->message, sizeof(f->message),
+			 "The body is not valid JSON: %s (near byte %llu).", f->scan.error,
 			 (unsigned long long)f->scan.offset);
 	}
 	return false;

@@ -100,7 +100,8 @@ end_event(struct sse *s, const char *from, const char *end, sse_event_fn fn, voi
 		buf_add(&s->carry, from, (size_t)(end - from));
 		if (s->carry.overflow) { /* only its end made it too long */
 			fn(ctx, &(struct sse_event){ .raw = buf_slice(&s->carry), .oversize = true });
-			fn(ctx, &(struct sse_event){ .raw = { from, (size_t)(end - from) }, .oversize = true });
+			fn(ctx, &(struct sse_event){ .raw = { from, (size_t)(end - from) },
+						     .oversize = true });
 		} else {
 			emit(s, buf_slice(&s->carry), fn, ctx);
 		}

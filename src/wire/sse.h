@@ -13,25 +13,25 @@
 #include <stdint.h>
 #include "base/str.h"
 
-#define SSE_EVENT_MAX (1u << 20)	/* bytes of one event that is looked into */
+#define SSE_EVENT_MAX (1u << 20) /* bytes of one event that is looked into */
 
 struct sse_event {
-	struct slice raw;	/* the event's bytes with its end, to forward or to drop; valid during the callback */
-	struct slice data;	/* content of its data lines; several lines are joined by LF */
-	struct slice name;	/* value of its event line; empty without one */
-	bool has_data;		/* else comments, or fields without data */
-	bool is_done;		/* data is [DONE] */
-	bool oversize;		/* a part of an event over the bound: forward it, data is empty */
+	struct slice raw; /* the event's bytes with its end, to forward or to drop; valid during the callback */
+	struct slice data; /* content of its data lines; several lines are joined by LF */
+	struct slice name; /* value of its event line; empty without one */
+	bool has_data;	   /* else comments, or fields without data */
+	bool is_done;	   /* data is [DONE] */
+	bool oversize;	   /* a part of an event over the bound: forward it, data is empty */
 };
 
 struct sse {
-	struct buf carry;	/* an event that has begun and not ended */
-	struct buf joined;	/* data of an event with several data lines */
-	bool last_cr;		/* the byte before was a CR: a LF now belongs to it */
-	bool line_empty;	/* nothing stands in the current line yet */
-	bool oversize;		/* inside an event over the bound */
-	bool any;		/* the event has bytes */
-	bool begun;		/* an event has been reported: a byte order mark is none any more */
+	struct buf carry;  /* an event that has begun and not ended */
+	struct buf joined; /* data of an event with several data lines */
+	bool last_cr;	   /* the byte before was a CR: a LF now belongs to it */
+	bool line_empty;   /* nothing stands in the current line yet */
+	bool oversize;	   /* inside an event over the bound */
+	bool any;	   /* the event has bytes */
+	bool begun;	   /* an event has been reported: a byte order mark is none any more */
 };
 
 typedef void (*sse_event_fn)(void *ctx, const struct sse_event *ev);

@@ -16,8 +16,10 @@ is_plain(yyjson_val *object)
 
 	if (!yyjson_is_obj(object))
 		return true;
-	yyjson_obj_foreach(object, i, max, a, v) {
-		yyjson_obj_foreach(object, j, max2, b, w) {
+	yyjson_obj_foreach(object, i, max, a, v)
+	{
+		yyjson_obj_foreach(object, j, max2, b, w)
+		{
 			if (j < i && yyjson_equals(a, b))
 				return false;
 		}
@@ -34,7 +36,8 @@ is_token(yyjson_val *v)
 static bool
 content_has_token(yyjson_val *o)
 {
-	static const char *const keys[] = { "content", "reasoning", "reasoning_content", "refusal", "tool_calls", "text",
+	static const char *const keys[] = { "content",	"reasoning",   "reasoning_content",
+					    "refusal",	"tool_calls",  "text",
 					    "thinking", "partial_json" };
 
 	if (!yyjson_is_obj(o))
@@ -42,7 +45,8 @@ content_has_token(yyjson_val *o)
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		if (is_token(yyjson_obj_get(o, keys[i])))
 			return true;
-	return yyjson_is_obj(yyjson_obj_get(o, "function_call")) || yyjson_is_obj(yyjson_obj_get(o, "audio"));
+	return yyjson_is_obj(yyjson_obj_get(o, "function_call")) ||
+	       yyjson_is_obj(yyjson_obj_get(o, "audio"));
 }
 
 static void
@@ -55,12 +59,15 @@ check_choices(const struct chunk_facts *f, yyjson_val *choices)
 	must(f->choices == yyjson_arr_size(choices));
 	if (!yyjson_is_arr(choices))
 		return;
-	yyjson_arr_foreach(choices, i, max, c) {
+	yyjson_arr_foreach(choices, i, max, c)
+	{
 		if (!yyjson_is_obj(c))
 			continue;
-		if (!is_plain(c) || !is_plain(yyjson_obj_get(c, "delta")) || !is_plain(yyjson_obj_get(c, "message")))
+		if (!is_plain(c) || !is_plain(yyjson_obj_get(c, "delta")) ||
+		    !is_plain(yyjson_obj_get(c, "message")))
 			return;
-		tokens += content_has_token(yyjson_obj_get(c, "delta")) || content_has_token(yyjson_obj_get(c, "message")) ||
+		tokens += content_has_token(yyjson_obj_get(c, "delta")) ||
+			  content_has_token(yyjson_obj_get(c, "message")) ||
 			  is_token(yyjson_obj_get(c, "text"));
 	}
 	must(f->token_choices == tokens);
@@ -73,8 +80,8 @@ check_usage(const struct chunk_facts *f, yyjson_val *usage)
 	yyjson_val *n = yyjson_obj_get(usage, "prompt_tokens");
 
 	must((f->usage_span.off != 0) == (usage != NULL));
-	if (yyjson_is_obj(usage) && is_plain(usage) && yyjson_is_uint(n) && yyjson_get_uint(n) < 1000000 &&
-	    !yyjson_obj_get(usage, "input_tokens")) {
+	if (yyjson_is_obj(usage) && is_plain(usage) && yyjson_is_uint(n) &&
+	    yyjson_get_uint(n) < 1000000 && !yyjson_obj_get(usage, "input_tokens")) {
 		must(f->usage.known);
 		must(f->usage.prompt_tok == (int64_t)yyjson_get_uint(n));
 	}
@@ -103,7 +110,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_choices(&f, yyjson_obj_get(root, "choices"));
 		check_usage(&f, yyjson_obj_get(root, "usage"));
 		error = yyjson_obj_get(root, "error");
-		if (yyjson_is_obj(error) || yyjson_get_len(error) > 0)
+		if (yyjson_is_obj(error) || (yyjson_is_str(error) && yyjson_get_len(error) > 0))
 			must(f.has_error);
 		must(f.has_error || (!f.error_message[0] && !f.error_type[0] && !f.error_code));
 	}

@@ -84,7 +84,8 @@ is_bool_or_null(yyjson_val *v)
 static bool
 is_integer_or_null(yyjson_val *v)
 {
-	return !v || yyjson_is_null(v) || (yyjson_is_num(v) && yyjson_get_num(v) == floor(yyjson_get_num(v)));
+	return !v || yyjson_is_null(v) ||
+	       (yyjson_is_num(v) && yyjson_get_num(v) == floor(yyjson_get_num(v)));
 }
 
 static bool
@@ -99,8 +100,10 @@ has_duplicate(yyjson_val *object)
 	size_t i, j, max, max2;
 	yyjson_val *a, *b, *v, *w;
 
-	yyjson_obj_foreach(object, i, max, a, v) {
-		yyjson_obj_foreach(object, j, max2, b, w) {
+	yyjson_obj_foreach(object, i, max, a, v)
+	{
+		yyjson_obj_foreach(object, j, max2, b, w)
+		{
 			if (j >= i)
 				break;
 			if (yyjson_equals(a, b))
@@ -114,15 +117,22 @@ has_duplicate(yyjson_val *object)
 static int
 allowed(yyjson_val *root)
 {
-	static const enum wire_key integers[] = { WIRE_KEY_MAX_TOKENS, WIRE_KEY_MAX_COMPLETION_TOKENS, WIRE_KEY_MAX_OUTPUT_TOKENS,
-						  WIRE_KEY_N_PREDICT, WIRE_KEY_N, WIRE_KEY_BEST_OF, WIRE_KEY_PRIORITY };
+	static const enum wire_key integers[] = { WIRE_KEY_MAX_TOKENS,
+						  WIRE_KEY_MAX_COMPLETION_TOKENS,
+						  WIRE_KEY_MAX_OUTPUT_TOKENS,
+						  WIRE_KEY_N_PREDICT,
+						  WIRE_KEY_N,
+						  WIRE_KEY_BEST_OF,
+						  WIRE_KEY_PRIORITY };
 	yyjson_val *model, *options, *key, *v;
 	size_t i, max;
 
 	if (!yyjson_is_obj(root))
 		return 0;
-	yyjson_obj_foreach(root, i, max, key, v) {
-		if (yyjson_get_len(key) > 64 || max > WIRE_TOP_KEYS_MAX / 2 || yyjson_is_raw(v)) /* no double holds it */
+	yyjson_obj_foreach(root, i, max, key, v)
+	{
+		if (yyjson_get_len(key) > 64 || max > WIRE_TOP_KEYS_MAX / 2 ||
+		    yyjson_is_raw(v)) /* no double holds it */
 			return -1;
 	}
 	if (has_duplicate(root))
@@ -130,24 +140,28 @@ allowed(yyjson_val *root)
 	model = yyjson_obj_get(root, "model");
 	if (model && !yyjson_is_str(model))
 		return 0;
-	if (model && (yyjson_get_len(model) > WIRE_MODEL_MAX || memchr(yyjson_get_str(model), '\0', yyjson_get_len(model))))
+	if (model && (yyjson_get_len(model) > WIRE_MODEL_MAX ||
+		      memchr(yyjson_get_str(model), '\0', yyjson_get_len(model))))
 		return 0;
 	options = yyjson_obj_get(root, "stream_options");
 	if (options && !yyjson_is_null(options) && !yyjson_is_obj(options))
 		return 0;
-	if (yyjson_is_obj(options) && (!is_bool_or_null(yyjson_obj_get(options, "include_usage")) || has_duplicate(options)))
+	if (yyjson_is_obj(options) &&
+	    (!is_bool_or_null(yyjson_obj_get(options, "include_usage")) || has_duplicate(options)))
 		return yyjson_is_obj(options) && has_duplicate(options) ? -1 : 0;
 	for (i = 0; i < ARRAY_LEN(integers); i++)
 		if (!is_integer_or_null(yyjson_obj_get(root, key_names[integers[i]])))
 			return 0;
-	return is_bool_or_null(yyjson_obj_get(root, "stream")) && is_string_or_null(yyjson_obj_get(root, "user")) &&
+	return is_bool_or_null(yyjson_obj_get(root, "stream")) &&
+	       is_string_or_null(yyjson_obj_get(root, "user")) &&
 	       is_string_or_null(yyjson_obj_get(root, "service_tier"));
 }
 
 static void
 compare(const struct request_facts *f, struct slice body, yyjson_val *root)
 {
-	yyjson_val *model = yyjson_obj_get(root, "model"), *options = yyjson_obj_get(root, "stream_options"), *n;
+	yyjson_val *model = yyjson_obj_get(root, "model"),
+		   *options = yyjson_obj_get(root, "stream_options"), *n;
 
 	must(slice_eq(slice_of(f->model), (struct slice){ yyjson_get_str(model), yyjson_get_len(model) }));
 	must(f->stream == yyjson_is_true(yyjson_obj_get(root, "stream")));
@@ -166,7 +180,8 @@ compare(const struct request_facts *f, struct slice body, yyjson_val *root)
 		must(request_facts_has(f, (enum wire_key)k) == (v && !yyjson_is_null(v)));
 		if (!v)
 			continue;
-		value = yyjson_read(body.p + f->span[k].off, f->span[k].n, YYJSON_READ_BIGNUM_AS_RAW); /* the span is that value, whole */
+		value = yyjson_read(body.p + f->span[k].off, f->span[k].n,
+				    YYJSON_READ_BIGNUM_AS_RAW); /* the span is that value, whole */
 		must(value && yyjson_get_type(yyjson_doc_get_root(value)) == yyjson_get_type(v));
 		yyjson_doc_free(value);
 	}
@@ -216,7 +231,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(scan(&pieces, body, data[0] | 1) == ok);
 	if (!ok) {
 		must(whole.error == pieces.error && whole.message[0]);
-		must(strcmp(whole.message, pieces.message) == 0 && strcmp(whole.param, pieces.param) == 0);
+		must(strcmp(whole.message, pieces.message) == 0 &&
+		     strcmp(whole.param, pieces.param) == 0);
 	}
 	doc = yyjson_read_opts((char *)(uintptr_t)body.p, body.n, YYJSON_READ_BIGNUM_AS_RAW, NULL, NULL);
 	if (!doc) {

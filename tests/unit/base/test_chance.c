@@ -53,7 +53,9 @@ the_generator_is_xoshiro256_starstar_seeded_by_splitmix64(void **state)
 static void
 distributions_have_their_means(void **state)
 {
-	enum { N = 200000 };
+	enum {
+		N = 200000
+	};
 	double unit = 0, expo = 0, normal = 0, square = 0;
 	unsigned count[7] = { 0 };
 	struct rng r;
@@ -82,12 +84,16 @@ a_key_is_compared_by_its_sha256(void **state)
 
 	(void)state;
 	digest_sha256("abc", 3, &a);
-	assert_int_equal(digest_from_hex(SLICE("ba7816bf8f01cfea414140de5dae2223B00361A396177A9CB410FF61F20015AD"), &b), 0);
+	assert_int_equal(digest_from_hex(SLICE("ba7816bf8f01cfea414140de5dae2223B00361A396177A9CB410FF61F20015AD"),
+					 &b),
+			 0);
 	assert_true(digest_equal(&a, &b));
 	b.b[31] ^= 1;
 	assert_false(digest_equal(&a, &b));
 	assert_int_equal(digest_from_hex(SLICE("ba78"), &b), -EINVAL);
-	assert_int_equal(digest_from_hex(SLICE("ga7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"), &b), -EINVAL);
+	assert_int_equal(digest_from_hex(SLICE("ga7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+					 &b),
+			 -EINVAL);
 }
 
 static void

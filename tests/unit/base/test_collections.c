@@ -61,8 +61,10 @@ a_list_keeps_its_order_and_survives_removal_while_walking(void **state)
 static bool
 less(const struct heap_node *a, const struct heap_node *b)
 {
-	const struct item *x = (const struct item *)(const void *)((const char *)a - offsetof(struct item, node));
-	const struct item *y = (const struct item *)(const void *)((const char *)b - offsetof(struct item, node));
+	const struct item *x =
+		(const struct item *)(const void *)((const char *)a - offsetof(struct item, node));
+	const struct item *y =
+		(const struct item *)(const void *)((const char *)b - offsetof(struct item, node));
 
 	return x->key < y->key;
 }
@@ -76,7 +78,10 @@ item_of(struct heap_node *n)
 static void
 a_heap_gives_the_least_key_after_any_mix_of_pushes_removals_and_updates(void **state)
 {
-	enum { N = 200, STEPS = 20000 };
+	enum {
+		N = 200,
+		STEPS = 20000
+	};
 	static struct item items[N];
 	struct heap h;
 	struct rng r;
@@ -133,7 +138,9 @@ a_heap_gives_the_least_key_after_any_mix_of_pushes_removals_and_updates(void **s
 static void
 a_heap_of_a_hundred_thousand_sorted_keys_needs_no_deep_stack(void **state)
 {
-	enum { N = 100000 };
+	enum {
+		N = 100000
+	};
 	struct item *items = calloc(N, sizeof(*items));
 	struct heap h;
 
@@ -151,7 +158,10 @@ a_heap_of_a_hundred_thousand_sorted_keys_needs_no_deep_stack(void **state)
 static void
 a_map_holds_what_was_put_and_not_removed(void **state)
 {
-	enum { N = 500, STEPS = 50000 };
+	enum {
+		N = 500,
+		STEPS = 50000
+	};
 	static char names[N][12];
 	static int values[2];
 	void *want[N] = { NULL };

@@ -46,7 +46,8 @@ numbers_fill_the_whole_slice_or_are_none(void **state)
 static void
 decimal_fractions_are_read_and_other_spellings_refused(void **state)
 {
-	static const char *const bad[] = { "", "inf", "nan", "0x1p3", " 1", "1 ", "e5", ".", "1e", "--1", "1,5" };
+	static const char *const bad[] = { "",	 "inf", "nan", "0x1p3", " 1", "1 ",
+					   "e5", ".",	"1e",  "--1",	"1,5" };
 	double v;
 
 	(void)state;
@@ -65,11 +66,21 @@ globs_match_as_a_shell_would(void **state)
 		const char *text, *glob;
 		bool match;
 	} cases[] = {
-		{ "team-a", "team-*", true },	{ "team-", "team-*", true },	{ "team", "team-*", false },
-		{ "", "*", true },		{ "", "", true },		{ "", "?", false },
-		{ "abc", "a?c", true },		{ "ac", "a?c", false },		{ "aXbXc", "a*b*c", true },
-		{ "aXbX", "a*b*c", false },	{ "aab", "*ab", true },		{ "abab", "*ab", true },
-		{ "abc", "abcd", false },	{ "abc", "***", true },		{ "a*c", "a*c", true },
+		{ "team-a", "team-*", true },
+		{ "team-", "team-*", true },
+		{ "team", "team-*", false },
+		{ "", "*", true },
+		{ "", "", true },
+		{ "", "?", false },
+		{ "abc", "a?c", true },
+		{ "ac", "a?c", false },
+		{ "aXbXc", "a*b*c", true },
+		{ "aXbX", "a*b*c", false },
+		{ "aab", "*ab", true },
+		{ "abab", "*ab", true },
+		{ "abc", "abcd", false },
+		{ "abc", "***", true },
+		{ "a*c", "a*c", true },
 	};
 	char many[1000], stars[60];
 
@@ -82,7 +93,8 @@ globs_match_as_a_shell_would(void **state)
 	for (size_t i = 0; i < sizeof(stars); i++)
 		stars[i] = i % 2 ? 'a' : '*';
 	stars[sizeof(stars) - 1] = 'b';
-	assert_false(slice_glob((struct slice){ many, sizeof(many) }, (struct slice){ stars, sizeof(stars) }));
+	assert_false(slice_glob((struct slice){ many, sizeof(many) },
+				(struct slice){ stars, sizeof(stars) }));
 }
 
 static void

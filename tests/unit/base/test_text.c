@@ -40,7 +40,8 @@ every_code_point_is_utf8_and_every_surrogate_is_not(void **state)
 		if (c < 0x800) {
 			b[0] = (char)(0xc0 | c >> 6), b[1] = (char)(0x80 | (c & 63)), n = 2;
 		} else if (c < 0x10000) {
-			b[0] = (char)(0xe0 | c >> 12), b[1] = (char)(0x80 | (c >> 6 & 63)), b[2] = (char)(0x80 | (c & 63)), n = 3;
+			b[0] = (char)(0xe0 | c >> 12), b[1] = (char)(0x80 | (c >> 6 & 63)),
+			b[2] = (char)(0x80 | (c & 63)), n = 3;
 		} else {
 			b[0] = (char)(0xf0 | c >> 18), b[1] = (char)(0x80 | (c >> 12 & 63));
 			b[2] = (char)(0x80 | (c >> 6 & 63)), b[3] = (char)(0x80 | (c & 63)), n = 4;
@@ -70,7 +71,8 @@ the_place_of_the_first_bad_byte_is_told(void **state)
 static void
 what_the_json_writer_writes_reads_back_the_same(void **state)
 {
-	const struct slice text = SLICE("quote\" back\\ line\n tab\t nul\0 end \xc3\xa4 \xf0\x9f\x98\x80");
+	const struct slice text =
+		SLICE("quote\" back\\ line\n tab\t nul\0 end \xc3\xa4 \xf0\x9f\x98\x80");
 	struct json_writer w;
 	struct buf out;
 	yyjson_doc *doc;
@@ -106,8 +108,10 @@ what_the_json_writer_writes_reads_back_the_same(void **state)
 	assert_non_null(doc);
 	root = yyjson_doc_get_root(doc);
 	assert_true(slice_eq((struct slice){ yyjson_get_str(yyjson_obj_get(root, "text")),
-					     yyjson_get_len(yyjson_obj_get(root, "text")) }, text));
-	assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "bad")), "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz");
+					     yyjson_get_len(yyjson_obj_get(root, "text")) },
+			     text));
+	assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "bad")),
+			    "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz");
 	assert_true(yyjson_get_sint(yyjson_obj_get(root, "least")) == INT64_MIN);
 	assert_true(yyjson_get_uint(yyjson_obj_get(root, "most")) == UINT64_MAX);
 	assert_true(yyjson_get_real(yyjson_obj_get(root, "half")) == 0.5);

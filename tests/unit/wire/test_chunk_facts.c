@@ -94,14 +94,28 @@ content_reasoning_tool_calls_and_text_are_tokens(void **state)
 		"{\"content\":\"native\",\"stop\":false}",
 	};
 	static const char *const without[] = {
-		"{}", "[]", "1", "\"choices\"", "null", "{\"choices\":null}", "{\"choices\":\"x\"}", "{\"choices\":[1,null,[]]}",
-		"{\"choices\":[{\"text\":\"\"}]}", "{\"choices\":[{\"delta\":{}}]}", "{\"choices\":[{\"delta\":null}]}",
-		"{\"choices\":[{\"delta\":{\"function_call\":null}}]}", "{\"choices\":[{\"other\":{\"content\":\"x\"}}]}",
-		"{\"other\":[{\"delta\":{\"content\":\"x\"}}]}", "{\"choices\":[[{\"delta\":{\"content\":\"x\"}}]]}",
-		"{\"choices\":[{\"delta\":{\"x\":{\"content\":\"x\"}}}]}", "{\"choices\":{\"delta\":{\"content\":\"x\"}}}",
-		"{\"choices\":{\"a\":{\"text\":\"x\"}}}", "{\"choices\":[{\"text\":{\"a\":1}}]}",
+		"{}",
+		"[]",
+		"1",
+		"\"choices\"",
+		"null",
+		"{\"choices\":null}",
+		"{\"choices\":\"x\"}",
+		"{\"choices\":[1,null,[]]}",
+		"{\"choices\":[{\"text\":\"\"}]}",
+		"{\"choices\":[{\"delta\":{}}]}",
+		"{\"choices\":[{\"delta\":null}]}",
+		"{\"choices\":[{\"delta\":{\"function_call\":null}}]}",
+		"{\"choices\":[{\"other\":{\"content\":\"x\"}}]}",
+		"{\"other\":[{\"delta\":{\"content\":\"x\"}}]}",
+		"{\"choices\":[[{\"delta\":{\"content\":\"x\"}}]]}",
+		"{\"choices\":[{\"delta\":{\"x\":{\"content\":\"x\"}}}]}",
+		"{\"choices\":{\"delta\":{\"content\":\"x\"}}}",
+		"{\"choices\":{\"a\":{\"text\":\"x\"}}}",
+		"{\"choices\":[{\"text\":{\"a\":1}}]}",
 		"{\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\"text\":\"\"}}",
-		"{\"type\":\"response.output_text.delta\",\"delta\":\"\"}", "{\"type\":\"ping\"}",
+		"{\"type\":\"response.output_text.delta\",\"delta\":\"\"}",
+		"{\"type\":\"ping\"}",
 		"{\"choices\":[{\"logprobs\":{\"content\":[{\"token\":\"x\"}]}}]}",
 	};
 
@@ -157,8 +171,9 @@ the_end_of_a_choice_is_seen(void **state)
 static void
 usage_is_read_wherever_it_stands(void **state)
 {
-	static const char last[] = "{\"usage\" : {\"prompt_tokens\":9,\"total_tokens\":12,\"completion_tokens\":3,"
-				   "\"prompt_tokens_details\":{\"cached_tokens\":8}} ,\"choices\":[]}";
+	static const char last[] =
+		"{\"usage\" : {\"prompt_tokens\":9,\"total_tokens\":12,\"completion_tokens\":3,"
+		"\"prompt_tokens_details\":{\"cached_tokens\":8}} ,\"choices\":[]}";
 
 	(void)state;
 	read_str(last);
@@ -212,23 +227,23 @@ an_error_event_is_recognised_in_every_engines_shape(void **state)
 		const char *json, *message, *type;
 		int code;
 	} cases[] = {
-		{ "{\"error\":{\"message\":\"boom\",\"type\":\"InternalServerError\",\"param\":null,\"code\":500}}", "boom",
-		  "InternalServerError", 500 },
-		{ "{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}", "Loading model",
-		  "unavailable_error", 503 },
+		{ "{\"error\":{\"message\":\"boom\",\"type\":\"InternalServerError\",\"param\":null,\"code\":500}}",
+		  "boom", "InternalServerError", 500 },
+		{ "{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}",
+		  "Loading model", "unavailable_error", 503 },
 		{ "{\"error\":{\"object\":\"error\",\"message\":\"m\",\"type\":\"BadRequestError\",\"param\":null,\"code\":400}}",
 		  "m", "BadRequestError", 400 },
-		{ "{\"object\":\"error\",\"message\":\"flat\",\"type\":\"BadRequestError\",\"param\":null,\"code\":400}", "flat",
-		  "BadRequestError", 400 },
-		{ "{\"message\":\"flat\",\"code\":400,\"type\":\"BadRequestError\",\"object\":\"error\"}", "flat",
-		  "BadRequestError", 400 },
+		{ "{\"object\":\"error\",\"message\":\"flat\",\"type\":\"BadRequestError\",\"param\":null,\"code\":400}",
+		  "flat", "BadRequestError", 400 },
+		{ "{\"message\":\"flat\",\"code\":400,\"type\":\"BadRequestError\",\"object\":\"error\"}",
+		  "flat", "BadRequestError", 400 },
 		{ "{\"error\":\"Unauthorized\"}", "Unauthorized", "", 0 },
-		{ "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}", "busy", "overloaded_error",
-		  0 },
+		{ "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}",
+		  "busy", "overloaded_error", 0 },
 		{ "{\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"},\"type\":\"error\",\"message\":\"outer\",\"code\":7}",
 		  "busy", "overloaded_error", 0 },
-		{ "{\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"server_error\",\"message\":\"x\"}}}", "x",
-		  "", 0 },
+		{ "{\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"server_error\",\"message\":\"x\"}}}",
+		  "x", "", 0 },
 		{ "{\"error\":{\"message\":\"m\",\"code\":\"429\"}}", "m", "", 429 },
 		{ "{\"error\":{}}", "", "", 0 },
 	};
@@ -239,7 +254,8 @@ an_error_event_is_recognised_in_every_engines_shape(void **state)
 		if (!f.has_error)
 			fail_msg("no error in %s", cases[i].json);
 		assert_string_equal(f.error_message, cases[i].message);
-		if (strcmp(cases[i].type, f.error_type) != 0 && strcmp(f.error_type, "response.failed") != 0)
+		if (strcmp(cases[i].type, f.error_type) != 0 &&
+		    strcmp(f.error_type, "response.failed") != 0)
 			fail_msg("%s: type '%s'", cases[i].json, f.error_type);
 		assert_int_equal(f.error_code, cases[i].code);
 		assert_false(f.usage_only);
@@ -289,8 +305,14 @@ static void
 what_is_not_json_says_nothing_else(void **state)
 {
 	static const char *const bad[] = {
-		"", "{", "x", "{\"choices\":[{\"delta\":{\"content\":\"x\"}}]", "{\"usage\":{\"prompt_tokens\":1}},", "{\"error\":{]}",
-		"{\"choices\":[{\"delta\":{\"content\":\"\\ud800\"}}]}", "{\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}",
+		"",
+		"{",
+		"x",
+		"{\"choices\":[{\"delta\":{\"content\":\"x\"}}]",
+		"{\"usage\":{\"prompt_tokens\":1}},",
+		"{\"error\":{]}",
+		"{\"choices\":[{\"delta\":{\"content\":\"\\ud800\"}}]}",
+		"{\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}",
 	};
 
 	(void)state;

@@ -74,8 +74,10 @@ every_error_renders_in_openais_shape_whatever_its_message(void **state)
 		doc = yyjson_read(out.p, out.n, 0);
 		assert_non_null(doc);
 		assert_string_equal(text_at(doc, "/error/message"), "bad \"key\"\n\xef\xbf\xbd");
-		assert_string_equal(text_at(doc, "/error/type"), wire_error_info((enum wire_error)e)->type);
-		assert_string_equal(text_at(doc, "/error/code"), wire_error_info((enum wire_error)e)->code);
+		assert_string_equal(text_at(doc, "/error/type"),
+				    wire_error_info((enum wire_error)e)->type);
+		assert_string_equal(text_at(doc, "/error/code"),
+				    wire_error_info((enum wire_error)e)->code);
 		assert_string_equal(text_at(doc, "/error/param"), "mo\"del");
 		assert_int_equal(yyjson_obj_size(yyjson_doc_get_root(doc)), 1);
 		yyjson_doc_free(doc);

@@ -14,7 +14,8 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define COUNTED 0 /* the sanitizer has put its own allocator there */
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+	__has_feature(memory_sanitizer)
 #define COUNTED 0
 #endif
 #endif
@@ -88,7 +89,8 @@ the_counter_counts(void **state)
 static void
 events_split_anywhere_cost_no_allocation_once_the_longest_was_carried(void **state)
 {
-	const struct slice event = SLICE("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\r\n\r\n");
+	const struct slice event =
+		SLICE("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\r\n\r\n");
 	struct relay r = { .events = 0 };
 	unsigned long before = 0;
 	struct sse sse;
@@ -113,7 +115,8 @@ events_split_anywhere_cost_no_allocation_once_the_longest_was_carried(void **sta
 static void
 reading_and_editing_a_request_costs_no_allocation(void **state)
 {
-	const struct slice body = SLICE("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"stream\":true}");
+	const struct slice body = SLICE(
+		"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"stream\":true}");
 	static struct request_facts f;
 	static struct request_edit e;
 	static struct answer_facts a;

@@ -43,7 +43,8 @@ a_report_says_its_schema_its_version_and_whether_it_was_simulated(void **state)
 	(void)state;
 	r = (struct report){ .simulated = true };
 	doc = written();
-	assert_string_equal(yyjson_get_str(yyjson_ptr_get(yyjson_doc_get_root(doc), "/schema")), "kvwarden.report");
+	assert_string_equal(yyjson_get_str(yyjson_ptr_get(yyjson_doc_get_root(doc), "/schema")),
+			    "kvwarden.report");
 	assert_int_equal(yyjson_get_int(yyjson_ptr_get(yyjson_doc_get_root(doc), "/version")), 1);
 	assert_true(yyjson_is_true(yyjson_ptr_get(yyjson_doc_get_root(doc), "/simulated")));
 	assert_true(yyjson_is_arr(yyjson_ptr_get(yyjson_doc_get_root(doc), "/arms")));
@@ -65,8 +66,12 @@ every_figure_of_an_arm_and_its_tenants_stands_where_readers_expect_it(void **sta
 	arm->tokens_per_s = 1234.5;
 	arm->share_of_direct = 0.97;
 	t = report_add_tenant(arm, "quiet");
-	t->requests = (struct report_requests){ .scheduled = 100, .ok = 90, .refused = 4, .failed = 1, .unfinished = 5 };
-	t->ttft = (struct report_ttft){ .n = 600, .p50_ms = 50.5, .p90_ms = 60, .p99_ms = 70.25, .max_ms = 99 };
+	t->requests = (struct report_requests){
+		.scheduled = 100, .ok = 90, .refused = 4, .failed = 1, .unfinished = 5
+	};
+	t->ttft = (struct report_ttft){
+		.n = 600, .p50_ms = 50.5, .p90_ms = 60, .p99_ms = 70.25, .max_ms = 99
+	};
 	t->ratio_to_solo = 1.25;
 
 	doc = written();
@@ -78,7 +83,8 @@ every_figure_of_an_arm_and_its_tenants_stands_where_readers_expect_it(void **sta
 	assert_near(yyjson_get_num(yyjson_ptr_get(root, "/arms/0/tokens_per_s")), 1234.5);
 	assert_near(yyjson_get_num(yyjson_ptr_get(root, "/arms/0/share_of_direct")), 0.97);
 	assert_string_equal(yyjson_get_str(yyjson_ptr_get(root, "/arms/0/tenants/0/name")), "quiet");
-	assert_int_equal(yyjson_get_int(yyjson_ptr_get(root, "/arms/0/tenants/0/requests/scheduled")), 100);
+	assert_int_equal(yyjson_get_int(yyjson_ptr_get(root, "/arms/0/tenants/0/requests/scheduled")),
+			 100);
 	assert_int_equal(yyjson_get_int(yyjson_ptr_get(root, "/arms/0/tenants/0/requests/ok")), 90);
 	assert_int_equal(yyjson_get_int(yyjson_ptr_get(root, "/arms/0/tenants/0/requests/refused")), 4);
 	assert_int_equal(yyjson_get_int(yyjson_ptr_get(root, "/arms/0/tenants/0/requests/failed")), 1);
@@ -100,10 +106,14 @@ a_p99_of_fewer_than_500_samples_is_null(void **state)
 	(void)state;
 	r = (struct report){ .simulated = true };
 	t = report_add_tenant(report_add_arm(&r, "solo", "none"), "quiet");
-	t->ttft = (struct report_ttft){ .n = REPORT_P99_MIN_SAMPLES - 1, .p50_ms = 1, .p90_ms = 2, .p99_ms = 3, .max_ms = 4 };
+	t->ttft = (struct report_ttft){
+		.n = REPORT_P99_MIN_SAMPLES - 1, .p50_ms = 1, .p90_ms = 2, .p99_ms = 3, .max_ms = 4
+	};
 	doc = written();
-	assert_true(yyjson_is_null(yyjson_ptr_get(yyjson_doc_get_root(doc), "/arms/0/tenants/0/ttft_ms/p99")));
-	assert_false(yyjson_is_null(yyjson_ptr_get(yyjson_doc_get_root(doc), "/arms/0/tenants/0/ttft_ms/p90")));
+	assert_true(yyjson_is_null(
+		yyjson_ptr_get(yyjson_doc_get_root(doc), "/arms/0/tenants/0/ttft_ms/p99")));
+	assert_false(yyjson_is_null(
+		yyjson_ptr_get(yyjson_doc_get_root(doc), "/arms/0/tenants/0/ttft_ms/p90")));
 	yyjson_doc_free(doc);
 }
 

@@ -69,11 +69,14 @@ usage_is_asked_for_wherever_the_client_did_not(void **state)
 		{ "{\"stream_options\":null}", "{\"stream_options\":{\"include_usage\":true}}" },
 		{ "{\"stream_options\": {} }", "{\"stream_options\": {\"include_usage\":true} }" },
 		{ "{\"stream_options\":{ }}", "{\"stream_options\":{\"include_usage\":true}}" },
-		{ "{\"stream_options\":{\"a\":1}}", "{\"stream_options\":{\"include_usage\":true,\"a\":1}}" },
-		{ "{\"stream_options\":{\"include_usage\":false}}", "{\"stream_options\":{\"include_usage\":true}}" },
+		{ "{\"stream_options\":{\"a\":1}}",
+		  "{\"stream_options\":{\"include_usage\":true,\"a\":1}}" },
+		{ "{\"stream_options\":{\"include_usage\":false}}",
+		  "{\"stream_options\":{\"include_usage\":true}}" },
 		{ "{\"stream_options\":{\"a\":[], \"include_usage\" : null }}",
 		  "{\"stream_options\":{\"a\":[], \"include_usage\" : true }}" },
-		{ "{\"stream_options\":{\"include_usage\":true}}", "{\"stream_options\":{\"include_usage\":true}}" },
+		{ "{\"stream_options\":{\"include_usage\":true}}",
+		  "{\"stream_options\":{\"include_usage\":true}}" },
 	};
 
 	(void)state;
@@ -115,7 +118,8 @@ edits_beyond_the_bounds_are_refused_and_leave_the_others(void **state)
 	memset(big, '1', sizeof(big));
 	read_body("{\"model\":\"m\",\"n\":1}");
 	assert_false(request_edit_set(&edit, &facts, WIRE_KEY_N, (struct slice){ big, sizeof(big) }));
-	assert_false(request_edit_set(&edit, &facts, WIRE_KEY_MAX_TOKENS, (struct slice){ big, sizeof(big) - 5 }));
+	assert_false(request_edit_set(&edit, &facts, WIRE_KEY_MAX_TOKENS,
+				      (struct slice){ big, sizeof(big) - 5 }));
 	assert_true(request_edit_set(&edit, &facts, WIRE_KEY_N, SLICE("2")));
 	assert_edited("{\"model\":\"m\",\"n\":2}");
 	for (int i = 1; i < REQUEST_EDITS_MAX; i++)

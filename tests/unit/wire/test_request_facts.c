@@ -12,7 +12,7 @@
 #include "support/wire_show.h"
 #include "wire/request_facts.h"
 
-#define TRY_ALL_CUTS_MAX 400	/* bytes; longer bodies are cut at 64 places */
+#define TRY_ALL_CUTS_MAX 400 /* bytes; longer bodies are cut at 64 places */
 
 static struct request_facts f;
 
@@ -115,7 +115,8 @@ a_chat_request_gives_its_facts(void **state)
 	assert_true(request_facts_has(&f, WIRE_KEY_STREAM));
 	assert_false(request_facts_has(&f, WIRE_KEY_STREAM_OPTIONS));
 	assert_true(slice_eq(span_text(body, f.span[WIRE_KEY_MAX_TOKENS]), SLICE("16")));
-	assert_true(slice_eq(span_text(body, f.span[WIRE_KEY_MESSAGES]), SLICE("[{\"role\":\"user\",\"content\":\"hi\"}]")));
+	assert_true(slice_eq(span_text(body, f.span[WIRE_KEY_MESSAGES]),
+			     SLICE("[{\"role\":\"user\",\"content\":\"hi\"}]")));
 	assert_int_equal(f.prompt_bytes, strlen("[{\"role\":\"user\",\"content\":\"hi\"}]"));
 }
 
@@ -152,7 +153,8 @@ null_means_absent_where_a_key_is_optional(void **state)
 static void
 each_synonym_of_max_tokens_is_known_and_the_least_one_counts(void **state)
 {
-	static const char *const names[] = { "max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict" };
+	static const char *const names[] = { "max_tokens", "max_completion_tokens",
+					     "max_output_tokens", "n_predict" };
 	char body[200];
 
 	(void)state;
@@ -191,8 +193,8 @@ a_wrong_type_is_refused_by_name_with_what_was_expected(void **state)
 	assert_refused_naming(SLICE("{\"user\":{}}"), WIRE_ERR_WRONG_TYPE, "user");
 	assert_refused_naming(SLICE("{\"n\":\"2\"}"), WIRE_ERR_WRONG_TYPE, "n");
 	assert_refused_naming(SLICE("{\"service_tier\":1}"), WIRE_ERR_WRONG_TYPE, "service_tier");
-	assert_refused_naming(SLICE("{\"stream_options\":{\"include_usage\":\"yes\"}}"), WIRE_ERR_WRONG_TYPE,
-			      "stream_options.include_usage");
+	assert_refused_naming(SLICE("{\"stream_options\":{\"include_usage\":\"yes\"}}"),
+			      WIRE_ERR_WRONG_TYPE, "stream_options.include_usage");
 }
 
 static void
@@ -212,10 +214,12 @@ static void
 an_escaped_key_is_the_same_key(void **state)
 {
 	(void)state;
-	assert_refused_naming(SLICE("{\"model\":\"a\",\"\\u006dodel\":\"b\"}"), WIRE_ERR_DUPLICATE_KEY, "model");
-	assert_refused_naming(SLICE("{\"m\\u006F\\u0064el\":\"a\",\"model\":\"b\"}"), WIRE_ERR_DUPLICATE_KEY, "model");
-	assert_refused_naming(SLICE("{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}"), WIRE_ERR_DUPLICATE_KEY,
-			      "\xf0\x9f\x98\x80");
+	assert_refused_naming(SLICE("{\"model\":\"a\",\"\\u006dodel\":\"b\"}"),
+			      WIRE_ERR_DUPLICATE_KEY, "model");
+	assert_refused_naming(SLICE("{\"m\\u006F\\u0064el\":\"a\",\"model\":\"b\"}"),
+			      WIRE_ERR_DUPLICATE_KEY, "model");
+	assert_refused_naming(SLICE("{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}"),
+			      WIRE_ERR_DUPLICATE_KEY, "\xf0\x9f\x98\x80");
 	assert_true(facts_of_str("{\"\\u006dodel\":\"a\\u0062\\n\\\"\\/\"}"));
 	assert_string_equal(f.model, "ab\n\"/");
 	assert_true(facts_of_str("{\"\\\\u006dodel\":\"a\"}")); /* an escaped backslash, then plain text */
@@ -274,17 +278,69 @@ static void
 what_is_not_json_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", "{", "}", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{a:1}", "{'a':1}",
-		"{\"a\" 1}", "{\"a\":1 \"b\":2}", "{\"a\":1}}", "{\"a\":1}{}", "{\"a\":1} x", "{\"a\":[1,]}", "{\"a\":[,1]}",
-		"{\"a\":[1 2]}", "{\"a\":[1}}", "{\"a\":{\"b\":1]}", "{\"a\":tru}", "{\"a\":truee}", "{\"a\":True}",
-		"{\"a\":nul", "{\"a\":NaN}", "{\"a\":Infinity}", "{\"a\":-Infinity}", "{\"a\":01}", "{\"a\":-}", "{\"a\":+1}",
-		"{\"a\":1.}", "{\"a\":.5}", "{\"a\":1e}", "{\"a\":1e+}", "{\"a\":0x10}", "{\"a\":1_000}", "{\"a\":--1}",
-		"{\"a\":\"\\x\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\n\"}", "{\"a\":\"\t\"}",
-		"{\"a\":\"\x01\"}", "{\"a\":\"unterminated}", "{\"a\":\"x\\\"}", "{\"a\":1}/* c */", "// c\n{}", "{1:2}",
-		"{\"a\":\f1}", "{\"a\":1}\v", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\"}", "{\"a\":\"\\ud800x\"}",
-		"{\"a\":\"\\ud800\\n\"}", "{\"a\":\"\\ud800\\u0041\"}", "{\"a\":\"\\ud800\\ud800\"}", "{\"a\":\"\\ud800\\ue000\"}",
-		"{\"a\":\"a control character \x1f far from both ends\"}", "{\"a\":\"\\ud83d\\ude0\"}",
-		"\xef\xbb\xbf{}", "{\"a\":\xc3\xa4}",
+		"",
+		" ",
+		"{",
+		"}",
+		"{\"a\"",
+		"{\"a\":",
+		"{\"a\":1",
+		"{\"a\":1,",
+		"{\"a\":1,}",
+		"{,}",
+		"{a:1}",
+		"{'a':1}",
+		"{\"a\" 1}",
+		"{\"a\":1 \"b\":2}",
+		"{\"a\":1}}",
+		"{\"a\":1}{}",
+		"{\"a\":1} x",
+		"{\"a\":[1,]}",
+		"{\"a\":[,1]}",
+		"{\"a\":[1 2]}",
+		"{\"a\":[1}}",
+		"{\"a\":{\"b\":1]}",
+		"{\"a\":tru}",
+		"{\"a\":truee}",
+		"{\"a\":True}",
+		"{\"a\":nul",
+		"{\"a\":NaN}",
+		"{\"a\":Infinity}",
+		"{\"a\":-Infinity}",
+		"{\"a\":01}",
+		"{\"a\":-}",
+		"{\"a\":+1}",
+		"{\"a\":1.}",
+		"{\"a\":.5}",
+		"{\"a\":1e}",
+		"{\"a\":1e+}",
+		"{\"a\":0x10}",
+		"{\"a\":1_000}",
+		"{\"a\":--1}",
+		"{\"a\":\"\\x\"}",
+		"{\"a\":\"\\u12\"}",
+		"{\"a\":\"\\u12g4\"}",
+		"{\"a\":\"\n\"}",
+		"{\"a\":\"\t\"}",
+		"{\"a\":\"\x01\"}",
+		"{\"a\":\"unterminated}",
+		"{\"a\":\"x\\\"}",
+		"{\"a\":1}/* c */",
+		"// c\n{}",
+		"{1:2}",
+		"{\"a\":\f1}",
+		"{\"a\":1}\v",
+		"{\"a\":\"\\ud800\"}",
+		"{\"a\":\"\\udc00\"}",
+		"{\"a\":\"\\ud800x\"}",
+		"{\"a\":\"\\ud800\\n\"}",
+		"{\"a\":\"\\ud800\\u0041\"}",
+		"{\"a\":\"\\ud800\\ud800\"}",
+		"{\"a\":\"\\ud800\\ue000\"}",
+		"{\"a\":\"a control character \x1f far from both ends\"}",
+		"{\"a\":\"\\ud83d\\ude0\"}",
+		"\xef\xbb\xbf{}",
+		"{\"a\":\xc3\xa4}",
 	};
 
 	(void)state;
@@ -302,7 +358,8 @@ what_is_not_json_is_refused(void **state)
 static void
 a_body_that_is_json_but_no_object_is_refused_as_such(void **state)
 {
-	static const char *const bad[] = { "[]", "\"model\"", "1", "-1.5e3 ", "null", "true", "[{\"model\":\"m\"}]" };
+	static const char *const bad[] = { "[]",   "\"model\"",		 "1", "-1.5e3 ", "null",
+					   "true", "[{\"model\":\"m\"}]" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -316,9 +373,18 @@ static void
 all_that_the_grammar_allows_is_accepted(void **state)
 {
 	static const char *const good[] = {
-		"{\"a\":0}", "{\"a\":-0}", "{\"a\":-0.0e-0}", "{\"a\":1E+9}", "{\"a\":123456789012345678901234567890}",
-		"{\"a\":[]}", "{\"a\":[[],{}]}", "{\"a\" : [ 1 , 2 ] }", "{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\"}",
-		"{\"a\":\"\\ud83d\\ude00\"}", "{\"a\":\"\x7f\"}", "\n{\"a\":null,\"b\":true,\"c\":false}\r\n",
+		"{\"a\":0}",
+		"{\"a\":-0}",
+		"{\"a\":-0.0e-0}",
+		"{\"a\":1E+9}",
+		"{\"a\":123456789012345678901234567890}",
+		"{\"a\":[]}",
+		"{\"a\":[[],{}]}",
+		"{\"a\" : [ 1 , 2 ] }",
+		"{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\"}",
+		"{\"a\":\"\\ud83d\\ude00\"}",
+		"{\"a\":\"\x7f\"}",
+		"\n{\"a\":null,\"b\":true,\"c\":false}\r\n",
 		"{\"a\":\"\xc2\x80 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf\"}",
 		"{\"a\":\"\\u0000\\ufffe\"}",
 	};
@@ -333,16 +399,35 @@ static void
 bytes_that_are_not_utf8_are_refused_by_that_name(void **state)
 {
 	static const char *const bad[] = {
-		"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc3", "\xc3(", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xe4\xb8", "\xe4\xb8(",
-		"\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf", "\xf0\x9f\x98", "\xf4\x90\x80\x80",
-		"\xf5\x80\x80\x80", "\xff", "\xfe", "\xc3\\n", "\xe4\\u0041",
+		"\x80",
+		"\xbf",
+		"\xc0\x80",
+		"\xc1\xbf",
+		"\xc3",
+		"\xc3(",
+		"\xe0\x80\x80",
+		"\xe0\x9f\xbf",
+		"\xe4\xb8",
+		"\xe4\xb8(",
+		"\xed\xa0\x80",
+		"\xed\xbf\xbf",
+		"\xf0\x80\x80\x80",
+		"\xf0\x8f\xbf\xbf",
+		"\xf0\x9f\x98",
+		"\xf4\x90\x80\x80",
+		"\xf5\x80\x80\x80",
+		"\xff",
+		"\xfe",
+		"\xc3\\n",
+		"\xe4\\u0041",
 	};
 	char body[100];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		for (int key = 0; key < 2; key++) {
-			snprintf(body, sizeof(body), key ? "{\"plain text %s\":1}" : "{\"a\":\"plain text %s\"}", bad[i]);
+			snprintf(body, sizeof(body),
+				 key ? "{\"plain text %s\":1}" : "{\"a\":\"plain text %s\"}", bad[i]);
 			assert_false(facts_of_str(body));
 			assert_int_equal(f.error, WIRE_ERR_INVALID_JSON);
 			if (!strstr(f.message, "UTF-8"))
@@ -386,7 +471,8 @@ nesting_is_bounded_without_recursion(void **state)
 static void
 stream_options_show_whether_usage_is_asked_for(void **state)
 {
-	static const char body[] = "{\"stream_options\": { \"x\":[{\"include_usage\":true}], \"include_usage\" : false } }";
+	static const char body[] =
+		"{\"stream_options\": { \"x\":[{\"include_usage\":true}], \"include_usage\" : false } }";
 
 	(void)state;
 	assert_true(facts_of_str("{\"stream_options\":{\"include_usage\":true}}"));
@@ -396,7 +482,8 @@ stream_options_show_whether_usage_is_asked_for(void **state)
 	assert_true(f.has_include_usage);
 	assert_int_equal(f.stream_options_keys, 2);
 	assert_true(slice_eq(span_text(body, f.include_usage_span), SLICE("false")));
-	assert_true(facts_of_str("{\"x\":{\"include_usage\":true},\"stream_options\":{\"continuous_usage_stats\":true}}"));
+	assert_true(facts_of_str(
+		"{\"x\":{\"include_usage\":true},\"stream_options\":{\"continuous_usage_stats\":true}}"));
 	assert_false(f.has_include_usage);
 	assert_int_equal(f.stream_options_keys, 1);
 	assert_true(facts_of_str("{\"stream_options\":{\"include_usage\":null}}"));
@@ -433,7 +520,10 @@ prompts_of_every_shape_are_sized(void **state)
 static void
 a_body_of_32_mib_of_numbers_is_read_in_bounded_memory(void **state)
 {
-	enum { TOTAL = 32 << 20, PIECE = 64 << 10 };
+	enum {
+		TOTAL = 32 << 20,
+		PIECE = 64 << 10
+	};
 	static char piece[PIECE];
 
 	(void)state;

@@ -12,10 +12,10 @@
 #include "wire/sse.h"
 
 struct seen {
-	struct buf events;	/* as sse_reference() writes them */
-	struct buf forwarded;	/* the raw bytes of all events */
+	struct buf events;    /* as sse_reference() writes them */
+	struct buf forwarded; /* the raw bytes of all events */
 	unsigned with_data, done, oversize;
-	bool drop_data;		/* forward only what has no data */
+	bool drop_data; /* forward only what has no data */
 };
 
 static struct seen seen;
@@ -184,9 +184,11 @@ static void
 a_byte_order_mark_counts_only_at_the_beginning(void **state)
 {
 	(void)state;
-	check_str("\xef\xbb\xbf" "data: a\n\n");
+	check_str("\xef\xbb\xbf"
+		  "data: a\n\n");
 	assert_int_equal(seen.with_data, 1);
-	check_str("data: a\n\n\xef\xbb\xbf" "data: b\n\n");
+	check_str("data: a\n\n\xef\xbb\xbf"
+		  "data: b\n\n");
 	assert_int_equal(seen.with_data, 1);
 }
 
