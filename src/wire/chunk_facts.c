@@ -303,7 +303,9 @@ walk_init(struct chunk_walk *w, struct chunk_facts *f)
 	json_scan_init(&w->scan, &sink, w, CHUNK_DEPTH - 1);
 }
 
-/* True when the input was JSON.  What a flat error would have said is still in the error's fields. */
+/*
+ * True when the input was JSON.  What a flat error would have said is still in the error's fields.
+ */
 static bool
 walk_end(struct chunk_walk *w)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chunk_facts - what one event of a stream, or a whole JSON answer, says: first token, usage, end, error.
+ * chunk_facts - what one event of a stream, or a whole JSON answer, says: first token, usage, end,
+ * error.
  *
- * Works for OpenAI's chat and text completions, and for the streams of /v1/responses and /v1/messages; a table in the .c
- * file names the keys that are looked at.  Their order does not matter: llama-server writes "choices" first, others last.
- * One pass, no allocation, no tree.
+ * Works for OpenAI's chat and text completions, and for the streams of /v1/responses and
+ * /v1/messages; a table in the .c file names the keys that are looked at.  Their order does not
+ * matter: llama-server writes "choices" first, others last. One pass, no allocation, no tree.
  */
 #pragma once
 #include "wire/json_scan.h"
@@ -42,8 +43,9 @@ struct chunk_facts {
 /* Reads the data of one event. */
 void chunk_facts_read(struct chunk_facts *f, struct slice json);
 /*
- * Reads the body of an answer whose status says that it is an error, for the log: vLLM's and llama-server's nested object, the bare string,
- * SGLang's flat object, {"detail":…} of web frameworks, or plain text, of which the first line is the message.
+ * Reads the body of an answer whose status says that it is an error, for the log: vLLM's and
+ * llama-server's nested object, the bare string, SGLang's flat object, {"detail":…} of web
+ * frameworks, or plain text, of which the first line is the message.
  */
 void chunk_facts_read_error(struct chunk_facts *f, struct slice body);
 

@@ -33,7 +33,10 @@ struct wire_error_info {
 const struct wire_error_info *wire_error_info(enum wire_error e);
 /* The status to send: Anthropic's clients know 529 for an overload where OpenAI's know 503. */
 unsigned wire_error_status(enum wire_error e, enum wire_dialect dialect);
-/* Appends the error's JSON object.  @message NULL: the table's text.  @param NULL: null (OpenAI's shape only). */
+/*
+ * Appends the error's JSON object.  @message NULL: the table's text.  @param NULL: null (OpenAI's
+ * shape only).
+ */
 void wire_error_body(struct buf *out, enum wire_error e, enum wire_dialect dialect,
 		     const char *message, const char *param);
 /* The same as one event of a stream, for failures after the head. */

@@ -220,7 +220,10 @@ unit_digit(struct json_scan *s, char c)
 	return ++s->unit_digits < 4 || end_unit(s);
 }
 
-/* Bytes of a string up to a quote, a backslash, a control character or one that is not ASCII; eight at a time. */
+/*
+ * Bytes of a string up to a quote, a backslash, a control character or one that is not ASCII; eight
+ * at a time.
+ */
 static size_t
 plain_run(const char *p, size_t n)
 {
@@ -235,8 +238,9 @@ plain_run(const char *p, size_t n)
 		slash = w ^ (ones * '\\');
 		control = w - ones * 0x20;
 		/*
-		 * A byte's high bit is set where it is zero after the xor, or below 0x20, or not ASCII.  A borrow can set
-		 * it for a byte above such a one too, so only the lowest is to be believed.
+		 * A byte's high bit is set where it is zero after the xor, or below 0x20, or not
+		 * ASCII.  A borrow can set it for a byte above such a one too, so only the lowest
+		 * is to be believed.
 		 */
 		w = ((quote - ones) | (slash - ones) | control | w) & highs;
 		if (w && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
@@ -249,7 +253,10 @@ plain_run(const char *p, size_t n)
 	return i;
 }
 
-/* Bytes of a string up to a quote, a backslash or a control character; *@bad: the next one is not UTF-8. */
+/*
+ * Bytes of a string up to a quote, a backslash or a control character; *@bad: the next one is not
+ * UTF-8.
+ */
 static size_t
 string_run(struct json_scan *s, const char *p, size_t n, bool *bad)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json_scan - incremental JSON scanner: checks the whole grammar (RFC 8259), reports what stands near the top.
+ * json_scan - incremental JSON scanner: checks the whole grammar (RFC 8259), reports what stands
+ * near the top.
  *
- * Fed in any pieces.  It keeps no tree: a bit per open level, and the text of one short string or number.  Keys and
- * values inside at most `report_depth` containers are reported to a sink; deeper ones are only checked.  Strings must be
- * UTF-8 and their escapes must name characters (no lone surrogates).  Depth is bounded by JSON_DEPTH_MAX.
+ * Fed in any pieces.  It keeps no tree: a bit per open level, and the text of one short string or
+ * number.  Keys and values inside at most `report_depth` containers are reported to a sink; deeper
+ * ones are only checked.  Strings must be UTF-8 and their escapes must name characters (no lone
+ * surrogates).  Depth is bounded by JSON_DEPTH_MAX.
  */
 #pragma once
 #include <stdbool.h>
@@ -31,14 +33,19 @@ enum json_type {
 	JSON_ARRAY
 };
 
-/* @depth is the number of containers around: 1 for the members of the outermost one.  A sink returns NULL, or the
- * reason why the scan is to fail. */
+/*
+ * @depth is the number of containers around: 1 for the members of the outermost one.  A sink
+ * returns NULL, or the reason why the scan is to fail.
+ */
 struct json_sink {
 	/* The unescaped key; @cut when it is longer than JSON_TEXT_MAX. */
 	const char *(*key)(void *ctx, unsigned depth, struct slice key, bool cut);
 	/* A value begins at byte @at of the input. */
 	const char *(*begin)(void *ctx, unsigned depth, enum json_type type, uint64_t at);
-	/* It ended before byte @at.  @text: the unescaped string, or the number as written; empty for the others. */
+	/*
+	 * It ended before byte @at.  @text: the unescaped string, or the number as written; empty
+	 * for the others.
+	 */
 	const char *(*end)(void *ctx, unsigned depth, enum json_type type, struct slice text,
 			   bool cut, uint64_t at);
 };

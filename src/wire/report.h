@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * report - the one JSON shape of every command that reports a measurement (demo, bench, sim replay).
+ * report - the one JSON shape of every command that reports a measurement (demo, bench, sim
+ * replay).
  *
- * Plain structs that the caller fills, and a writer.  The shape is versioned and only ever grows: a reader of
- * version 1 finds everything that it knew in every later report of version 1.  What is not known is NAN here and
- * null in the JSON; a p99 of too few samples is not known either, whatever the caller filled in.
+ * Plain structs that the caller fills, and a writer.  The shape is versioned and only ever grows: a
+ * reader of version 1 finds everything that it knew in every later report of version 1.  What is
+ * not known is NAN here and null in the JSON; a p99 of too few samples is not known either,
+ * whatever the caller filled in.
  *
- * A report that was made on the simulated engine says so in its first lines: `simulated` has no default.
+ * A report that was made on the simulated engine says so in its first lines: `simulated` has no
+ * default.
  */
 #pragma once
 #include <stdbool.h>
@@ -28,7 +31,10 @@ struct report_requests {
 	uint64_t scheduled, ok, refused, failed, unfinished;
 };
 
-/* Time to the first token that is not empty, from the moment the client meant to send; unfinished ones count as worst. */
+/*
+ * Time to the first token that is not empty, from the moment the client meant to send; unfinished
+ * ones count as worst.
+ */
 struct report_ttft {
 	uint64_t n;
 	double p50_ms, p90_ms, p99_ms, max_ms;
@@ -58,7 +64,10 @@ struct report {
 	struct report_arm arms[REPORT_ARMS_MAX];
 };
 
-/* Adds an arm, or a tenant of an arm, with every figure unknown; a longer name is cut.  NULL when there is no room. */
+/*
+ * Adds an arm, or a tenant of an arm, with every figure unknown; a longer name is cut.  NULL when
+ * there is no room.
+ */
 struct report_arm *report_add_arm(struct report *r, const char *name, const char *scheduling);
 struct report_tenant *report_add_tenant(struct report_arm *arm, const char *name);
 /* Appends the report as one JSON object; @out of at least REPORT_JSON_MAX holds any. */

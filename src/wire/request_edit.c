@@ -45,7 +45,10 @@ request_edit_set(struct request_edit *e, const struct request_facts *f, enum wir
 		return request_edit_splice(e, f->span[key].off, f->span[key].n, json);
 	for (unsigned i = 0; i < e->n; i++)
 		first &= e->v[i].off != f->open_at;
-	/* Others follow in the body, each behind our comma; in an empty body the comma stands before all but the first. */
+	/*
+	 * Others follow in the body, each behind our comma; in an empty body the comma stands
+	 * before all but the first.
+	 */
 	n = snprintf(text, sizeof(text), "%s\"%s\":" SLICE_FMT "%s", f->empty_object && !first ? "," : "",
 		     key_names[key], SLICE_ARG(json), f->empty_object ? "" : ",");
 	return n > 0 && (size_t)n < sizeof(text) &&

@@ -2,8 +2,9 @@
 /*
  * request_edit - changes to a request body, spliced between untouched bytes.
  *
- * An edit list starts empty, which means the body byte for byte.  Each edit replaces a span (possibly of no bytes) by
- * other bytes; the result is a list of slices over the body and the edits' own text.
+ * An edit list starts empty, which means the body byte for byte.  Each edit replaces a span
+ * (possibly of no bytes) by other bytes; the result is a list of slices over the body and the
+ * edits' own text.
  */
 #pragma once
 #include "wire/request_facts.h"
@@ -28,7 +29,10 @@ request_edit_init(struct request_edit *e)
 	e->text_n = 0;
 }
 
-/* Replaces a span.  Edits may be given in any order and must not overlap.  False when there is no room. */
+/*
+ * Replaces a span.  Edits may be given in any order and must not overlap.  False when there is no
+ * room.
+ */
 bool request_edit_splice(struct request_edit *e, uint64_t off, uint64_t cut, struct slice text);
 /* Sets a top-level key to JSON text: replaces its value, or adds the key in front of the others. */
 bool request_edit_set(struct request_edit *e, const struct request_facts *f, enum wire_key key,

@@ -2,11 +2,12 @@
 /*
  * request_facts - what the gateway must know of a request body, found while the body arrives.
  *
- * One pass, no tree, bounded memory.  The body itself stays as it is: what must be added or changed is spliced in by
- * request_edit, using the spans found here.
+ * One pass, no tree, bounded memory.  The body itself stays as it is: what must be added or changed
+ * is spliced in by request_edit, using the spans found here.
  *
- * Refused, with the key's name where there is one: what is not JSON or not an object, a top-level key that stands twice
- * (also when one of them is written with escapes), and a wrong type of a key that matters (request_keys.def).
+ * Refused, with the key's name where there is one: what is not JSON or not an object, a top-level
+ * key that stands twice (also when one of them is written with escapes), and a wrong type of a key
+ * that matters (request_keys.def).
  */
 #pragma once
 #include "wire/errors.h"

@@ -88,7 +88,10 @@ emit(struct sse *s, struct slice raw, sse_event_fn fn, void *ctx)
 	buf_clear(&s->joined);
 }
 
-/* Bytes up to @end belong to the event that began at @from in the piece (or in the carry before it). */
+/*
+ * Bytes up to @end belong to the event that began at @from in the piece (or in the carry before
+ * it).
+ */
 static void
 end_event(struct sse *s, const char *from, const char *end, sse_event_fn fn, void *ctx)
 {
@@ -147,7 +150,10 @@ sse_feed(struct sse *s, struct slice piece, sse_event_fn fn, void *ctx)
 		}
 		p++;
 		if (b == '\n' && s->last_cr) {
-			/* The second half of CR LF; after an event's end it belongs to that event's bytes. */
+			/*
+			 * The second half of CR LF; after an event's end it belongs to that event's
+			 * bytes.
+			 */
 			s->last_cr = false;
 			if (!s->any && p - from == 1) {
 				fn(ctx, &(struct sse_event){ .raw = { from, 1 } });

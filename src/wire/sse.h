@@ -2,11 +2,13 @@
 /*
  * sse - finds the events of a server-sent event stream, whatever pieces it arrives in.
  *
- * Lines end in LF, CR LF or CR; an event ends with an empty line.  A relay must be able to drop a whole event, so it
- * forwards whole events only: sse_feed() tells how far the bytes belong to complete events, and what is left over is
- * carried until the rest comes.  An event longer than SSE_EVENT_MAX is passed on piece by piece and not looked into.
+ * Lines end in LF, CR LF or CR; an event ends with an empty line.  A relay must be able to drop a
+ * whole event, so it forwards whole events only: sse_feed() tells how far the bytes belong to
+ * complete events, and what is left over is carried until the rest comes.  An event longer than
+ * SSE_EVENT_MAX is passed on piece by piece and not looked into.
  *
- * No allocation per event: the carry buffer grows once to what the longest split event needed, and never over its bound.
+ * No allocation per event: the carry buffer grows once to what the longest split event needed, and
+ * never over its bound.
  */
 #pragma once
 #include <stdbool.h>
@@ -40,5 +42,8 @@ void sse_init(struct sse *s);
 void sse_finish(struct sse *s);
 /* Feeds a piece; @fn is called for each event that ends in it. */
 void sse_feed(struct sse *s, struct slice piece, sse_event_fn fn, void *ctx);
-/* Bytes of an event that has not ended; at the end of a stream they are not an event (and are forwarded as they are). */
+/*
+ * Bytes of an event that has not ended; at the end of a stream they are not an event (and are
+ * forwarded as they are).
+ */
 struct slice sse_rest(const struct sse *s);

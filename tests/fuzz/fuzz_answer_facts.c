@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* An answer in any pieces says the same as the whole of it at once.  The first byte chooses the pieces. */
+/*
+ * An answer in any pieces says the same as the whole of it at once.  The first byte chooses the
+ * pieces.
+ */
 #include <stdint.h>
 
 #include "../support/pieces.h"

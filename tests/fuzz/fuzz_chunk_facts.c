@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Any event's data: bad exactly when yyjson refuses it, and token, usage and error as the tree shows them. */
+/*
+ * Any event's data: bad exactly when yyjson refuses it, and token, usage and error as the tree
+ * shows them.
+ */
 #include <stdint.h>
 #include <yyjson.h>
 

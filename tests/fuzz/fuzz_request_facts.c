@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any body in any pieces: accepted exactly when yyjson accepts it and our own rules do (object, depth, keys, types),
- * with the facts that the tree shows.  The first byte chooses the pieces.
+ * Any body in any pieces: accepted exactly when yyjson accepts it and our own rules do (object,
+ * depth, keys, types), with the facts that the tree shows.  The first byte chooses the pieces.
  */
 #include <math.h>
 #include <stdint.h>
@@ -61,7 +61,10 @@ depth_of(const char *p, size_t n)
 	return most;
 }
 
-/* A number with more digits than we read of one: an integer of ours is refused then, though it may be whole. */
+/*
+ * A number with more digits than we read of one: an integer of ours is refused then, though it may
+ * be whole.
+ */
 static bool
 has_long_number(struct slice body)
 {

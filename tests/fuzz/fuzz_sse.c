@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Any stream in any pieces gives the events of a plain reader, and every byte is forwarded.  The first byte chooses the pieces. */
+/*
+ * Any stream in any pieces gives the events of a plain reader, and every byte is forwarded.  The
+ * first byte chooses the pieces.
+ */
 #include <stdint.h>
 
 #include "../support/pieces.h"

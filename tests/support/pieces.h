@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pieces - takes the next piece of random length off an input, as a copy of its exact size, so that the address sanitizer
- * sees a read past it.  @seed 0 gives all at once; otherwise its low bits bound the length.
+ * pieces - takes the next piece of random length off an input, as a copy of its exact size, so that
+ * the address sanitizer sees a read past it.  @seed 0 gives all at once; otherwise its low bits
+ * bound the length.
  */
 #pragma once
 #include <stdlib.h>

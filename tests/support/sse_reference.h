@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sse_reference - the slow and plain way to read a server-sent event stream: the whole of it at once, line by line.
+ * sse_reference - the slow and plain way to read a server-sent event stream: the whole of it at
+ * once, line by line.
  *
- * What the scanner is compared with.  Per event with a data line: its name, a bar, its data, and a NUL.
+ * What the scanner is compared with.  Per event with a data line: its name, a bar, its data, and a
+ * NUL.
  */
 #pragma once
 #include "base/str.h"

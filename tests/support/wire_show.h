@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wire_show - what a scanner found, as text, so that two results compare as strings and a difference can be read.
+ * wire_show - what a scanner found, as text, so that two results compare as strings and a
+ * difference can be read.
  */
 #pragma once
 #include <inttypes.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands between an engine and a client may not allocate per event: counted by our own malloc in front of libc's. */
+/*
+ * What stands between an engine and a client may not allocate per event: counted by our own malloc
+ * in front of libc's.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

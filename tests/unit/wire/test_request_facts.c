@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Every test reads its body in all chunkings that matter: whole, byte by byte, and cut in two at each place. */
+/*
+ * Every test reads its body in all chunkings that matter: whole, byte by byte, and cut in two at
+ * each place.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +19,10 @@
 
 static struct request_facts f;
 
-/* Copies to the heap in its exact size, so that a read past the piece is seen by the address sanitizer. */
+/*
+ * Copies to the heap in its exact size, so that a read past the piece is seen by the address
+ * sanitizer.
+ */
 static bool
 feed_copy(struct request_facts *to, struct slice s)
 {

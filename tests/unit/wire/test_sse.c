@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Every stream is read whole, byte by byte, and cut in two at each place, and compared with a plain reader. */
+/*
+ * Every stream is read whole, byte by byte, and cut in two at each place, and compared with a plain
+ * reader.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,7 +74,10 @@ on_event(void *ctx, const struct sse_event *ev)
 		buf_add_slice(&s->forwarded, ev->raw);
 }
 
-/* Pieces are copied to the heap in their exact size, so that the address sanitizer sees a read past one. */
+/*
+ * Pieces are copied to the heap in their exact size, so that the address sanitizer sees a read past
+ * one.
+ */
 static void
 feed(struct slice piece)
 {
