@@ -10,6 +10,7 @@
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "sim/http_face.h"
+#include "sim/step_time.h"
 
 enum {
 	EXIT_CANNOT_RUN = 1,
@@ -20,6 +21,7 @@ struct sim_serve {
 	struct sim_face_options face;
 	const char *host, *unix_path;
 	uint16_t port;
+	struct sim_step_options step;
 	bool instant;
 	uint64_t instant_interval_us;
 	int report_fd;
@@ -54,6 +56,11 @@ enum option_id {
 	OPT_INSTANT,
 	OPT_INSTANT_TOKENS,
 	OPT_INSTANT_INTERVAL,
+	OPT_PRESET,
+	OPT_MAX_SEQS,
+	OPT_BATCHED_TOKENS,
+	OPT_KV_BLOCKS,
+	OPT_POLICY,
 	OPT_HELP,
 };
 
@@ -77,6 +84,11 @@ static const struct option options[] = {
 	{ "instant", no_argument, NULL, OPT_INSTANT },
 	{ "instant-tokens", required_argument, NULL, OPT_INSTANT_TOKENS },
 	{ "instant-interval-us", required_argument, NULL, OPT_INSTANT_INTERVAL },
+	{ "preset", required_argument, NULL, OPT_PRESET },
+	{ "max-num-seqs", required_argument, NULL, OPT_MAX_SEQS },
+	{ "max-num-batched-tokens", required_argument, NULL, OPT_BATCHED_TOKENS },
+	{ "num-gpu-blocks", required_argument, NULL, OPT_KV_BLOCKS },
+	{ "scheduling-policy", required_argument, NULL, OPT_POLICY },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -93,7 +105,11 @@ static const char usage_text[] =
 	"  --die-with-parent[=PID]   end when the process that started this one ends\n"
 	"  --personality NAME        " SIM_PERSONALITIES " (vllm)\n"
 	"  --model NAME              a name that is served; may be given several times (llama31-8b)\n"
-	"  --max-model-len N         prompt and answer together (131072)\n"
+	"  --max-model-len N         prompt and answer together (131072, or what the KV cache holds)\n"
+	"  --preset NAME             the machine, see below (a100-llama31-8b)\n"
+	"  --max-num-seqs N, --max-num-batched-tokens N, --num-gpu-blocks N\n"
+	"                            requests and tokens in a step, KV blocks of 16 tokens (the preset's)\n"
+	"  --scheduling-policy NAME  fcfs or priority (fcfs)\n"
 	"  --seed N                  same seed, same words and same steps (1)\n"
 	"  --speed X                 simulated seconds a second (1)\n"
 	"  --startup-s S             seconds of loading, during which it refuses as the engine does (0)\n"
@@ -104,20 +120,25 @@ static const char usage_text[] =
 	"  --instant                 no step model: the cheapest answers, for benchmarks\n"
 	"  --instant-tokens N        so many tokens in each of them, whatever was asked for\n"
 	"  --instant-interval-us N   time between two of them (0: all at once)\n"
-	"  --fault SPEC              misbehave; the same SPEC in the header X-Sim-Fault does it for one request\n"
+	"  --fault SPEC              misbehave; the same SPEC in the header X-Sim-Fault does it for one request\n";
+
+static const char faults_text[] =
 	"\n"
 	"faults, joined by commas (N of ms, bytes or tokens; TOKEN counts from 0):\n";
 
 static void
 print_usage(FILE *to)
 {
-	struct buf faults;
+	struct buf text;
 
-	buf_init(&faults, 64 << 10);
-	sim_faults_describe(&faults);
-	fputs(usage_text, to);
-	fwrite(faults.p, 1, faults.n, to);
-	buf_finish(&faults);
+	buf_init(&text, 64 << 10);
+	buf_add_str(&text, usage_text);
+	buf_add_str(&text, "\npresets:\n");
+	step_presets_describe(&text);
+	buf_add_str(&text, faults_text);
+	sim_faults_describe(&text);
+	fwrite(text.p, 1, text.n, to);
+	buf_finish(&text);
 }
 
 static int
@@ -208,6 +229,46 @@ read_address_option(struct sim_serve *s, int id, struct diag *d)
 }
 
 static int
+read_preset(struct sim_serve *s, struct diag *d)
+{
+	s->step.preset = step_preset_find(optarg);
+	if (s->step.preset)
+		return 0;
+	diag_hint(d, "kvwarden sim --help lists them");
+	return wrong_value(d, "a preset");
+}
+
+static int
+read_policy(struct sim_serve *s, struct diag *d)
+{
+	s->step.by_priority = strcmp(optarg, "priority") == 0;
+	if (s->step.by_priority || strcmp(optarg, "fcfs") == 0)
+		return 0;
+	diag_hint(d, "fcfs or priority");
+	return wrong_value(d, "a scheduling policy");
+}
+
+static int
+read_scheduler_option(struct sim_serve *s, int id, struct diag *d)
+{
+	uint64_t n = 0;
+	int err;
+
+	if (id == OPT_PRESET)
+		return read_preset(s, d);
+	if (id == OPT_POLICY)
+		return read_policy(s, d);
+	err = read_count(d, 1, 100000000, &n);
+	if (id == OPT_MAX_SEQS)
+		s->step.max_seqs = (unsigned)n;
+	else if (id == OPT_BATCHED_TOKENS)
+		s->step.budget_tok = (unsigned)n;
+	else
+		s->step.kv_blocks = (unsigned)n;
+	return err;
+}
+
+static int
 read_engine_option(struct sim_serve *s, int id, struct diag *d)
 {
 	struct sim_face_options *o = &s->face;
@@ -272,8 +333,12 @@ read_options(struct sim_serve *s, int argc, char **argv, struct diag *d)
 			return -EINVAL;
 		}
 		diag_where(d, "--%s", options[index].name);
-		err = id <= OPT_DIE_WITH_PARENT ? read_address_option(s, id, d)
-						: read_engine_option(s, id, d);
+		if (id <= OPT_DIE_WITH_PARENT)
+			err = read_address_option(s, id, d);
+		else if (id >= OPT_PRESET && id <= OPT_POLICY)
+			err = read_scheduler_option(s, id, d);
+		else
+			err = read_engine_option(s, id, d);
 	}
 	if (err)
 		return err;
@@ -360,7 +425,14 @@ open_server(struct sim_serve *s, struct diag *d)
 	uint16_t port = 0;
 	int err;
 
-	s->source = sim_source_paced(s->instant_interval_us);
+	if (s->instant) {
+		s->source = sim_source_paced(s->instant_interval_us);
+	} else {
+		/* What the cache cannot hold would wait for ever. */
+		s->face.max_model_len = (unsigned)MIN((uint64_t)s->face.max_model_len,
+						      sim_source_step_max_tok(&s->step));
+		s->source = sim_source_step(&s->step);
+	}
 	s->server = sim_face_create(&s->loop, &s->face, s->source, d);
 	if (!s->server)
 		return -EIO;
@@ -418,6 +490,7 @@ cli_sim_serve(int argc, char **argv)
 	int rc;
 
 	s.face.seed = 1;
+	s.step.preset = step_preset_find("a100-llama31-8b");
 	rc = read_options(&s, argc, argv, &d);
 	if (rc > 0) {
 		print_usage(stdout);

@@ -52,3 +52,19 @@ struct sim_source {
 
 /* First token at once, the others @interval_us apart; 0: all at once. */
 struct sim_source *sim_source_paced(uint64_t interval_us);
+
+struct step_preset;
+
+struct sim_step_options {
+	const struct step_preset *preset;
+	/* 0: the preset's own */
+	unsigned budget_tok; /* tokens computed in one step */
+	unsigned max_seqs;   /* requests in one step */
+	unsigned kv_blocks;  /* of 16 tokens */
+	bool by_priority;    /* else first come, first served */
+};
+
+/* An engine with continuous batching. */
+struct sim_source *sim_source_step(const struct sim_step_options *o);
+/* The longest sequence that its KV cache holds: prompt and answer together.  A longer one would never be served. */
+uint64_t sim_source_step_max_tok(const struct sim_step_options *o);
