@@ -355,6 +355,27 @@ chunk_facts_read_error(struct chunk_facts *f, struct slice body)
 	f->has_error = true;
 }
 
+unsigned
+chunk_facts_hide_usage(const struct chunk_facts *f, struct slice raw, struct slice data,
+		       struct slice ret[3])
+{
+	uintptr_t begin = (uintptr_t)raw.p, at = (uintptr_t)data.p;
+	size_t before;
+
+	ret[0] = raw;
+	if (!f->usage.known || f->usage_span.off == 0)
+		return 1;
+	if (at < begin || at + data.n > begin + raw.n)
+		return 1;
+	must(f->usage_span.off + f->usage_span.n <= data.n);
+	before = at - begin + f->usage_span.off;
+	ret[0].n = before;
+	ret[1] = SLICE("null");
+	ret[2].p = raw.p + before + f->usage_span.n;
+	ret[2].n = raw.n - before - f->usage_span.n;
+	return 3;
+}
+
 void
 answer_facts_init(struct answer_facts *a)
 {

@@ -49,6 +49,15 @@ void chunk_facts_read(struct chunk_facts *f, struct slice json);
  */
 void chunk_facts_read_error(struct chunk_facts *f, struct slice body);
 
+/*
+ * An event's bytes with null in the place of its usage, for a client that did not ask for any: some
+ * engines write usage into chunks that also carry content, which cannot be dropped whole.  @f was
+ * read from @data, which lies inside @raw; when it does not (several data lines were joined), or
+ * there is no usage, the event stays as it is.  Returns the number of slices, 1 to 3.
+ */
+unsigned chunk_facts_hide_usage(const struct chunk_facts *f, struct slice raw, struct slice data,
+				struct slice ret[3]);
+
 /* Where a scan stands; private. */
 struct chunk_walk {
 	struct json_scan scan;

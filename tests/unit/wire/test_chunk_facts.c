@@ -221,6 +221,32 @@ usage_of_several_events_is_joined(void **state)
 }
 
 static void
+usage_is_hidden_from_a_client_that_did_not_ask_and_the_content_stays(void **state)
+{
+	const struct slice raw = SLICE("data: {\"choices\":[{\"text\":\"x\"}], \"usage\": "
+				       "{\"prompt_tokens\":9,\"completion_tokens\":1} }\r\n\r\n");
+	const struct slice data = { raw.p + 6, raw.n - 10 };
+	struct slice parts[3];
+	struct buf out;
+
+	(void)state;
+	read_slice(data);
+	assert_int_equal(chunk_facts_hide_usage(&f, raw, data, parts), 3);
+	buf_init(&out, BUF_MAX_DEFAULT);
+	for (int i = 0; i < 3; i++)
+		buf_add_slice(&out, parts[i]);
+	assert_string_equal(buf_cstr(&out),
+			    "data: {\"choices\":[{\"text\":\"x\"}], \"usage\": null }\r\n\r\n");
+	buf_finish(&out);
+	/* Data that was put together from several lines lies elsewhere. */
+	assert_int_equal(chunk_facts_hide_usage(&f, SLICE("data: {\n\n"), data, parts), 1);
+	read_str("{\"choices\":[{\"text\":\"x\"}],\"usage\":null}");
+	assert_int_equal(chunk_facts_hide_usage(&f, raw, data, parts), 1);
+	assert_ptr_equal(parts[0].p, raw.p);
+	assert_int_equal(parts[0].n, raw.n);
+}
+
+static void
 an_error_event_is_recognised_in_every_engines_shape(void **state)
 {
 	static const struct {
@@ -354,6 +380,7 @@ main(void)
 		cmocka_unit_test(the_end_of_a_choice_is_seen),
 		cmocka_unit_test(usage_is_read_wherever_it_stands),
 		cmocka_unit_test(usage_of_several_events_is_joined),
+		cmocka_unit_test(usage_is_hidden_from_a_client_that_did_not_ask_and_the_content_stays),
 		cmocka_unit_test(an_error_event_is_recognised_in_every_engines_shape),
 		cmocka_unit_test(what_is_no_error_leaves_no_words_of_one),
 		cmocka_unit_test(long_words_are_cut_between_characters),
