@@ -113,7 +113,8 @@ write_string(struct buf *out, struct slice s)
 		buf_add_str(out, esc);
 		from = ++i;
 	}
-	buf_add(out, s.p + from, i - from);
+	if (i > from) /* an empty slice may have no address */
+		buf_add(out, s.p + from, i - from);
 	buf_add_char(out, '"');
 }
 
