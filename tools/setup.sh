@@ -29,6 +29,7 @@ packages() {
 	build pc:libfyaml libfyaml-dev
 	build pc:libcrypto libssl-dev
 	build pc:cmocka libcmocka-dev
+	fetch cmd:xz xz-utils
 	python cmd:python3 python3
 	python py:ensurepip python3-venv
 	clients cmd:curl curl
@@ -101,6 +102,7 @@ need_deps() {
 	if apt_offers libllhttp-dev 9.2 && apt_offers libyyjson-dev 0.10; then
 		apt_install libllhttp-dev libyyjson-dev
 	else
+		need fetch
 		"$top/tools/fetch-deps" "$deps"
 	fi
 }

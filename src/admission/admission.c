@@ -260,6 +260,7 @@ dequeue(struct admission *a, struct admission_request *r)
 {
 	struct admission_flow *f = r->flow;
 
+	must(f);
 	heap_remove(&a->deadlines, &r->deadline);
 	if (f->requests.len == 1)
 		flow_leave(a, f);
@@ -416,8 +417,10 @@ static void
 permit_back(struct admission *a, struct admission_request *r, double used, uint64_t now_us)
 {
 	struct admission_flow *f = r->flow;
-	struct engine *e = &a->engines[f->engine];
+	struct engine *e;
 
+	must(f);
+	e = &a->engines[f->engine];
 	must(r->state == ADMISSION_GRANTED && e->granted > 0 && f->granted > 0);
 	r->state = ADMISSION_DONE;
 	f->granted--;

@@ -70,6 +70,7 @@ static int
 on_headers_complete(llhttp_t *p)
 {
 	struct http_conn *c = p->data;
+	struct http_call *call = c->call;
 	struct http_header v[HTTP_HEADERS_MAX];
 	struct http_headers h = { c->n_fields, v };
 
@@ -85,7 +86,7 @@ on_headers_complete(llhttp_t *p)
 		};
 	c->head_done = true;
 	c->keep_alive = llhttp_should_keep_alive(p);
-	c->call->ops->on_head(c->call->ctx, p->status_code, &h);
+	call->ops->on_head(call->ctx, p->status_code, &h);
 	return c->call ? 0 : HPE_USER;
 }
 

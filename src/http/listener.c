@@ -164,6 +164,7 @@ http_server_listen(struct http_server *s, const char *host, uint16_t port, int t
 			diag_hint(d, "another program uses the port; choose one with --port, or 0 for any free port");
 		return fd;
 	}
+	memset(&ss, 0, sizeof(ss));
 	getsockname(fd, (struct sockaddr *)&ss, &len);
 	if (ret_port)
 		*ret_port = ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port :

@@ -295,6 +295,7 @@ describe_peer(struct http_conn_server *c, bool is_unix)
 	socklen_t len = sizeof(ss);
 	char ip[INET6_ADDRSTRLEN] = "?";
 
+	memset(&ss, 0, sizeof(ss));
 	if (is_unix || getpeername(c->fd, (struct sockaddr *)&ss, &len) < 0) {
 		snprintf(c->peer, sizeof(c->peer), "unix");
 		c->peer_local = is_unix;

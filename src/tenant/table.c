@@ -101,7 +101,8 @@ settle_in(struct tenant_table *t, struct tenant *e, struct slice id, bool config
 
 	*e = (struct tenant){ .index = index, .configured = configured, .alive = true, .generation = ++t->generation };
 	list_init(&e->idle_link);
-	memcpy(e->id, id.p, id.n);
+	if (id.n)
+		memcpy(e->id, id.p, id.n);
 	e->id[id.n] = '\0';
 	e->label = t->next_label < TENANT_LABELS_MAX ? t->next_label++ : TENANT_LABELS_MAX;
 	apply(t, e, rule_for(&t->rules, id), true, now_us);
