@@ -54,7 +54,7 @@ class Program:
             raise
         finally:
             os.close(read_fd)
-        self.port = self.report["port"]
+        self.port = self.report.get("port")  # none on a Unix socket
         self.address = self.report["address"]
 
     def _read_report(self, fd):
