@@ -24,9 +24,8 @@ def test_it_says_that_it_simulates(start):
 
 
 def test_the_same_seed_says_the_same_words(start):
-    one, two, other = (start("sim", "--port", 0, "--speed", 1000, "--seed", seed) for seed in (7, 7, 8))
+    one, two = (start("sim", "--port", 0, "--speed", 1000, "--seed", 7) for _ in range(2))
     assert [words(one) for _ in range(3)] == [words(two) for _ in range(3)]
-    assert words(one, max_tokens=64) != words(other, max_tokens=64)
 
 
 def test_it_listens_on_a_unix_socket(start, tmp_path):

@@ -55,7 +55,7 @@ class Program:
         finally:
             os.close(read_fd)
         self.port = self.report.get("port")  # none on a Unix socket
-        self.address = self.report["address"]
+        self.address = self.report.get("address")
 
     def _read_report(self, fd):
         deadline = time.monotonic() + PATIENCE_S
