@@ -20,7 +20,8 @@ def words(program, **more):
 
 
 def test_it_says_that_it_simulates(start):
-    assert "SIMULATED" in start("sim", "--port", 0, "--instant").log()
+    program = start("sim", "--port", 0, "--instant")
+    wait_for(lambda: "SIMULATED" in program.log(), "the log says so")
 
 
 def test_the_same_seed_says_the_same_words(start):
