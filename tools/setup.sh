@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # What the commands of ./run need on the machine, and how it gets there.  Sourced, never run.
 #
@@ -55,15 +55,18 @@ have() { # PROBE
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
-	elif command -v sudo >/dev/null; then
-		if [ -t 0 ]; then sudo "$@"; else sudo -n "$@"; fi
+	elif [ -t 0 ]; then
+		sudo "$@"
 	else
-		die "must be root for this, or have sudo: $*"
+		sudo -n "$@"
 	fi
 }
 
+can_be_root() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
+
 apt_install() { # PACKAGE...
 	command -v apt-get >/dev/null || die "missing: $* (Debian's names); this machine has no apt-get, install them and run again"
+	can_be_root || die "missing: $*; install them as root, or have sudo, and run again"
 	local get=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0)
 	say "installing with apt: $*"
 	# The lists may be absent (a fresh container) or older than the mirror: then read them once.
