@@ -1,19 +1,75 @@
 /* SPDX-License-Identifier: MIT */
+/* The dispatcher: every command is a row of commands.def and a file of this folder. */
 #include <stdio.h>
 #include <string.h>
+#include "base/str.h"
 #include "cli/bench_load.h"
+#include "cli/config.h"
 #include "cli/demo.h"
 #include "cli/sim_serve.h"
+
+#define NEAR 3 /* letters that a mistyped command may differ by */
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *usage, *help;
+} commands[] = {
+#define X(name, run, usage, help) { name, run, usage, help },
+#include "cli/commands.def"
+#undef X
+};
+
+static void
+print_help(void)
+{
+	puts("kvwarden " KVWARDEN_VERSION ": a gateway that shares LLM engines fairly among tenants\n\ncommands:");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (*commands[i].usage) /* the others are for our own child processes */
+			printf("  kvwarden %s\n      %s\n", commands[i].usage, commands[i].help);
+	puts("  kvwarden --version\n  kvwarden --help");
+}
+
+static int
+unknown_command(const char *name)
+{
+	const char *near = NULL;
+	unsigned best = NEAR + 1;
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		unsigned d = slice_distance(slice_of(name), slice_of(commands[i].name), NEAR);
+
+		if (*commands[i].usage && d < best) {
+			best = d;
+			near = commands[i].name;
+		}
+	}
+	fprintf(stderr, "kvwarden: unknown command '%s'", name);
+	if (near)
+		fprintf(stderr, "; did you mean '%s'?", near);
+	fputs("\nkvwarden --help lists the commands\n", stderr);
+	return 2;
+}
 
 int
 main(int argc, char **argv)
 {
-	if (argc > 1 && strcmp(argv[1], "sim") == 0)
-		return cli_sim_serve(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "__load") == 0)
-		return cli_bench_load(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "demo") == 0)
-		return cli_demo(argc - 1, argv + 1);
-	puts("kvwarden " KVWARDEN_VERSION);
-	return 0;
+	const char *name = argc > 1 ? argv[1] : NULL;
+
+	if (!name) {
+		print_help();
+		return 1;
+	}
+	if (!strcmp(name, "--version")) {
+		puts("kvwarden " KVWARDEN_VERSION);
+		return 0;
+	}
+	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+		print_help();
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (!strcmp(name, commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	return unknown_command(name);
 }
