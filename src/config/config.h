@@ -123,6 +123,21 @@ void config_unref(struct config *c);
 /* True when `serve` cannot run with it although it is correct; @d says why. */
 bool config_cannot_serve(const struct config *c, struct diag *d);
 
+/* What the command line says over the file; a field that was not given is as the initializer below has it. */
+struct config_overrides {
+	int64_t port, max_concurrent;
+	double gpu_budget_fraction;
+	const char *log_level, *decision_log;
+	bool sim;			/* every model runs on the simulated engine */
+};
+#define CONFIG_OVERRIDES_NONE ((struct config_overrides){ .port = -1, .max_concurrent = -1, .gpu_budget_fraction = -1 })
+
+/* Applies the command line, and then the environment where neither it nor the file speaks:
+ *   KVWARDEN_STREAM_MAX_DURATION_S   timeouts.total_s
+ *   KVWARDEN_DEV_SKIP_ENGINE_LAUNCH  any value: a vllm or sglang model with a port is attached to at localhost
+ * Only for a snapshot that nobody else has yet.  0, or -EINVAL with @d filled. */
+MUST_CHECK int config_override(struct config *c, const struct config_overrides *o, struct diag *d);
+
 #define CONFIG_CHANGES_MAX 64
 
 /* What a reload of @now over @was means: names the changed keys that only a restart applies, at most @max of them in

@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/log.h"
@@ -418,8 +417,6 @@ config_cannot_serve(const struct config *c, struct diag *d)
 		const struct config_model *m = &c->models[i];
 
 		if (m->engine > CONFIG_SGLANG || m->endpoint)
-			continue;
-		if (getenv("KVWARDEN_DEV_SKIP_ENGINE_LAUNCH") && m->port)
 			continue;
 		diag_where(d, "%s", c->path);
 		diag_what(d, "model %s: this version does not start %s", m->model_id, config_words[TYPE_ENGINE][m->engine]);
