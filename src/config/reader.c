@@ -87,7 +87,7 @@ excerpt(struct diag *d, struct slice text, int line, int column)
 	struct slice s = line_of(text, line);
 	size_t col = MIN((size_t)MAX(column, 0), s.n), shown = MIN(s.n, (size_t)160), n;
 
-	if (line_is_secret(s) || col > shown || memchr(s.p ? s.p : "", 0, shown))
+	if (!s.p || line_is_secret(s) || col > shown || memchr(s.p, 0, shown))
 		return;
 	n = (size_t)snprintf(d->excerpt, sizeof(d->excerpt), "%.*s\n", (int)shown, s.p);
 	for (size_t i = 0; i < col && n + 3 < sizeof(d->excerpt); i++)
