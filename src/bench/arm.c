@@ -35,8 +35,7 @@ arm_kind_find(struct slice name)
 }
 
 /* failures ------------------------------------------------------------------------------------ */
-static void PRINTF_LIKE(2, 3)
-fail(struct arm_outcome *o, const char *fmt, ...)
+static void PRINTF_LIKE(2, 3) fail(struct arm_outcome *o, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -113,8 +112,7 @@ start_load(struct load_run *run, const char *url, const struct load_spec *spec, 
 		args[n++] = "--tenant";
 		args[n++] = buf_cstr(&tenants[i]);
 	}
-	err = child_start(&run->child, &run->setup->stage->loop, "the load", args, on_load_line,
-			  run, d);
+	err = child_start(&run->child, &run->setup->stage->loop, "the load", args, on_load_line, run, d);
 	for (unsigned i = 0; i < spec->n_tenants; i++)
 		buf_finish(&tenants[i]);
 	return err;
@@ -241,8 +239,7 @@ wait_ready(struct arm_setup *s, struct server *g, struct arm_outcome *o)
 }
 
 static int
-start_gateway(struct arm_setup *s, const struct arm_kind *k, struct server *g,
-	      struct arm_outcome *o)
+start_gateway(struct arm_setup *s, const struct arm_kind *k, struct server *g, struct arm_outcome *o)
 {
 	char path[PATH_BYTES], parent[48];
 	const char *args[] = { "serve", "--config", path, "--report-fd", "3", parent, NULL };
@@ -327,8 +324,8 @@ arm_run(struct arm_setup *s, const struct arm_kind *k, struct arm_outcome *ret)
 
 	*ret = (struct arm_outcome){ 0 };
 	spec.n_tenants = k->flooder ? 2 : 1;
-	err = k->gateway ? run_with_gateway(s, k, &spec, ret) :
-			   run_load(s, s->engine_url, &spec, NULL, ret);
+	err = k->gateway ? run_with_gateway(s, k, &spec, ret)
+			 : run_load(s, s->engine_url, &spec, NULL, ret);
 	if (!err && !ret->error[0])
 		check_load(ret);
 	return err ? err : wait_idle(s, ret);

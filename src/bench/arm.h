@@ -14,10 +14,12 @@
 
 #define ARM_QUIET "quiet"
 #define ARM_FLOODER "flooder"
-#define ARM_LAG_P99_MAX_MS 20.0	  /* a load that is further behind its plan has measured itself */
-#define ARM_FAILED_SHARE_MAX 0.01 /* of the requests; more, and the arm says nothing about policies */
-#define ARM_FULL_WIDTH 0.95	  /* running so much of the width counts as full: a place takes a step to be filled */
-#define ARM_SATURATED_SHARE 0.8	  /* of the looks at the engine */
+#define ARM_LAG_P99_MAX_MS 20.0 /* a load that is further behind its plan has measured itself */
+#define ARM_FAILED_SHARE_MAX                                                                       \
+	0.01 /* of the requests; more, and the arm says nothing about policies */
+#define ARM_FULL_WIDTH                                                                             \
+	0.95 /* running so much of the width counts as full: a place takes a step to be filled */
+#define ARM_SATURATED_SHARE 0.8 /* of the looks at the engine */
 #define ARM_LOG_BYTES 2048
 
 struct arm_kind {
@@ -43,15 +45,16 @@ struct arm_setup {
 	struct stage *stage;
 	struct engine_watch *watch;
 	const char *engine_url, *model;
-	unsigned width;	    /* sequences that the engine runs at a time */
-	const char *folder; /* private, for the gateway's configuration */
+	unsigned width;	       /* sequences that the engine runs at a time */
+	const char *folder;    /* private, for the gateway's configuration */
 	struct load_spec load; /* phases, seed; tenants[0] is the quiet one, tenants[1] the flooder */
 	void (*progress)(void *ctx, const struct load_result *r); /* twice a second; may be NULL */
 	void *ctx;
 };
 
 /* The gateway's configuration file for this arm. */
-void arm_write_config(const struct arm_kind *k, const char *engine_url, const char *model, struct buf *out);
+void
+arm_write_config(const struct arm_kind *k, const char *engine_url, const char *model, struct buf *out);
 /* 0, with ret->error filled when the arm failed, or -EINTR. */
 MUST_CHECK int arm_run(struct arm_setup *s, const struct arm_kind *k, struct arm_outcome *ret);
 /* What the engine can do: tokens a second with exactly its width of the flooder's requests going.  The same returns. */

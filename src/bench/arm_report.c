@@ -30,8 +30,7 @@ fill_tenant(const struct report *r, struct report_tenant *t, const struct load_t
 {
 	t->requests = (struct report_requests){ from->scheduled, from->ok, from->refused,
 						from->failed, from->unfinished };
-	t->ttft = (struct report_ttft){ from->n, from->p50_ms, from->p90_ms, from->p99_ms,
-					from->max_ms };
+	t->ttft = (struct report_ttft){ from->n, from->p50_ms, from->p90_ms, from->p99_ms, from->max_ms };
 	t->ratio_to_solo = stats_ratio(from->p50_ms, solo_p50_ms(r, t->name));
 }
 

@@ -63,8 +63,7 @@ write_times(const struct report_tenant *t, bool p99, struct buf *out)
 }
 
 static void
-write_arm(const struct report_arm *arm, const char *quiet, const char *flooder, bool p99,
-	  struct buf *out)
+write_arm(const struct report_arm *arm, const char *quiet, const char *flooder, bool p99, struct buf *out)
 {
 	const struct report_tenant *q = tenant_of(arm, quiet), *f = tenant_of(arm, flooder);
 	char a[CELL], b[CELL];
@@ -94,8 +93,8 @@ arm_table_write(const struct report *r, const char *quiet, const char *flooder, 
 	buf_addf(out, "%-13s%10s %10s ", "arm", "p50", "p90");
 	if (p99)
 		buf_addf(out, "%10s ", "p99");
-	buf_addf(out, "%10s %8s%9s %8s%10s %9s  saturated\n", "max", "(p50)", "served", "refused", "",
-		 "");
+	buf_addf(out, "%10s %8s%9s %8s%10s %9s  saturated\n", "max", "(p50)", "served", "refused",
+		 "", "");
 	for (unsigned i = 0; i < r->arm_count; i++)
 		write_arm(&r->arms[i], quiet, flooder, p99, out);
 }

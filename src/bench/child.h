@@ -31,10 +31,8 @@ struct child {
 };
 
 /* Starts `kvwarden ARGS`; @args ends with NULL.  @c is memory of the caller and stays until child_is_gone(). */
-MUST_CHECK int child_start(struct child *c, uv_loop_t *loop, const char *name,
-			   const char *const *args,
-			   void (*on_line)(void *ctx, struct slice line), void *ctx,
-			   struct diag *d);
+MUST_CHECK int child_start(struct child *c, uv_loop_t *loop, const char *name, const char *const *args,
+			   void (*on_line)(void *ctx, struct slice line), void *ctx, struct diag *d);
 /* True when the process has ended and nothing of @c is on the loop any more, or it was never started. */
 bool child_is_gone(const struct child *c);
 /* Sends @signal unless the process has ended. */

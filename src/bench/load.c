@@ -122,9 +122,9 @@ on_timer(uv_poll_t *h, int status, int events)
 static uint64_t
 next_due_us(const struct load *l)
 {
-	uint64_t due = l->phase == LOAD_WARMING	  ? l->measure_us :
-		       l->phase == LOAD_MEASURING ? l->cool_us :
-						    l->end_us;
+	uint64_t due = l->phase == LOAD_WARMING	    ? l->measure_us
+		       : l->phase == LOAD_MEASURING ? l->cool_us
+						    : l->end_us;
 
 	if (l->phase == LOAD_COOLING && l->measured_left == 0)
 		return 1; /* at once */

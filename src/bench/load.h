@@ -20,8 +20,7 @@
 
 struct load;
 
-struct load *load_create(uv_loop_t *loop, const struct load_spec *spec,
-			 const struct http_endpoint *ep);
+struct load *load_create(uv_loop_t *loop, const struct load_spec *spec, const struct http_endpoint *ep);
 /* Begins.  @done comes once, from the loop, at the end of the last phase: nothing is under way any more then. */
 void load_start(struct load *l, void (*done)(void *ctx), void *ctx);
 /* How it stands now; valid in every phase. */

@@ -34,9 +34,9 @@ struct load_request {
 	bool saw_error, saw_done;
 	unsigned status;
 	uint64_t planned_us, first_us, wake_us; /* first: 0 until the first token */
-	uint64_t chunks, measured_chunks;	/* tokens as chunks tell: all, and in the measured phase */
-	int64_t usage_tok;			/* 0: not said */
-	struct buf error;			/* beginning of a body that is no stream */
+	uint64_t chunks, measured_chunks; /* tokens as chunks tell: all, and in the measured phase */
+	int64_t usage_tok;		  /* 0: not said */
+	struct buf error;		  /* beginning of a body that is no stream */
 };
 
 struct load {

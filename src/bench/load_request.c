@@ -41,7 +41,7 @@ static void
 write_prompt(struct load_tenant *t, struct buf *b, unsigned tok)
 {
 	static const char words[16][BYTES_PER_TOKEN + 1] = {
-		"the ", "sun ", "was ", "low ", "and ", "we ", "had ", "far ",
+		"the ", "sun ", "was ", "low ", "and ", "we ",	"had ", "far ",
 		"to ",	"go ",	"but ", "saw ", "no ",	"one ", "out ", "yet ",
 	};
 
@@ -113,8 +113,7 @@ count_tokens(struct load_request *r)
 	if (r->usage_tok > 0 && r->chunks > 0) {
 		t->chunk_tok += r->chunks;
 		t->usage_tok += (uint64_t)r->usage_tok;
-		t->count.tokens +=
-			(double)r->measured_chunks * (double)r->usage_tok / (double)r->chunks;
+		t->count.tokens += (double)r->measured_chunks * (double)r->usage_tok / (double)r->chunks;
 	} else {
 		t->measured_chunks += (double)r->measured_chunks;
 	}

@@ -150,7 +150,8 @@ read_root(struct load_result *r, yyjson_val *root)
 	r->lag_p50_ms = real_at(root, "lag_p50_ms");
 	r->lag_p99_ms = real_at(root, "lag_p99_ms");
 	r->lag_max_ms = real_at(root, "lag_max_ms");
-	yyjson_arr_foreach(tenants, i, n, t) {
+	yyjson_arr_foreach(tenants, i, n, t)
+	{
 		read_tenant(&r->tenants[r->n_tenants++], t);
 	}
 	return 0;

@@ -24,9 +24,10 @@ enum load_phase {
 /* Of the requests that were planned in the measured phase. */
 struct load_tenant_result {
 	char name[LOAD_NAME_BYTES];
-	uint64_t scheduled, ok, refused, failed, unfinished; /* until LOAD_DONE, unfinished counts those under way */
-	uint64_t held_back;				     /* not even planned: `outstanding` were under way */
-	double tokens; /* received in the measured phase, whenever their request was planned */
+	uint64_t scheduled, ok, refused, failed,
+		unfinished; /* until LOAD_DONE, unfinished counts those under way */
+	uint64_t held_back; /* not even planned: `outstanding` were under way */
+	double tokens;	    /* received in the measured phase, whenever their request was planned */
 	/* From the planned instant to the first token; one sample a request, and INFINITY for each that is not ok. */
 	uint64_t n;
 	double p50_ms, p90_ms, p99_ms, max_ms;

@@ -13,8 +13,7 @@ static const char *const arrival_names[] = {
 static int
 refuse(struct diag *d, struct slice key, struct slice value, const char *hint)
 {
-	diag_what(d, "'" SLICE_FMT "' is no value of '" SLICE_FMT "'", SLICE_ARG(value),
-		  SLICE_ARG(key));
+	diag_what(d, "'" SLICE_FMT "' is no value of '" SLICE_FMT "'", SLICE_ARG(value), SLICE_ARG(key));
 	diag_hint(d, "%s", hint);
 	return -EINVAL;
 }
@@ -85,29 +84,28 @@ static int
 read_pair(struct load_tenant_spec *t, struct slice key, struct slice value, struct diag *d)
 {
 	if (slice_eq(key, SLICE("rate")))
-		return read_number(value, 1e-6, LOAD_RATE_MAX, &t->rate_rps) ?
-			       refuse(d, key, value, "requests a second") :
-			       0;
+		return read_number(value, 1e-6, LOAD_RATE_MAX, &t->rate_rps)
+			       ? refuse(d, key, value, "requests a second")
+			       : 0;
 	if (slice_eq(key, SLICE("arrival")))
-		return read_arrival(value, &t->arrival) ?
-			       refuse(d, key, value, "poisson, constant or closed") :
-			       0;
+		return read_arrival(value, &t->arrival)
+			       ? refuse(d, key, value, "poisson, constant or closed")
+			       : 0;
 	if (slice_eq(key, SLICE("outstanding")))
-		return read_outstanding(value, &t->outstanding) ?
-			       refuse(d, key, value, "a number of requests from 1") :
-			       0;
+		return read_outstanding(value, &t->outstanding)
+			       ? refuse(d, key, value, "a number of requests from 1")
+			       : 0;
 	if (slice_eq(key, SLICE("in")) || slice_eq(key, SLICE("out")))
-		return read_length(value, key.n == 2 ? &t->in : &t->out) ?
-			       refuse(d, key, value, "tokens, or MEDIAN~SIGMA") :
-			       0;
+		return read_length(value, key.n == 2 ? &t->in : &t->out)
+			       ? refuse(d, key, value, "tokens, or MEDIAN~SIGMA")
+			       : 0;
 	if (slice_eq(key, SLICE("header")))
-		return read_word(value, t->header, sizeof(t->header)) ?
-			       refuse(d, key, value, "the name of a header") :
-			       0;
+		return read_word(value, t->header, sizeof(t->header))
+			       ? refuse(d, key, value, "the name of a header")
+			       : 0;
 	if (slice_eq(key, SLICE("key")))
-		return read_word(value, t->key, sizeof(t->key)) ?
-			       refuse(d, key, value, "an API key") :
-			       0;
+		return read_word(value, t->key, sizeof(t->key)) ? refuse(d, key, value, "an API key")
+								: 0;
 	diag_what(d, "a tenant has no '" SLICE_FMT "'", SLICE_ARG(key));
 	diag_hint(d, "rate, arrival, outstanding, in, out, header, key");
 	return -EINVAL;

@@ -29,7 +29,7 @@ struct load_tenant_spec {
 	char header[LOAD_WORD_BYTES];
 	char key[LOAD_WORD_BYTES]; /* empty: none is sent */
 	enum load_arrival arrival;
-	double rate_rps;      /* of an open loop */
+	double rate_rps; /* of an open loop */
 	unsigned outstanding; /* at most so many at a time, those that back off included; 0: LOAD_OUTSTANDING_MAX */
 	struct load_length in, out;
 };

@@ -56,9 +56,9 @@ wait_for(struct stage *s, bool (*holds)(void *ctx), void *ctx, uint64_t most_ms,
 	for (;;) {
 		if (holds(ctx))
 			break;
-		err = heed_signals && s->interrupted ? -EINTR :
-		      clock_mono_us() >= end_us	     ? -ETIMEDOUT :
-						       0;
+		err = heed_signals && s->interrupted ? -EINTR
+		      : clock_mono_us() >= end_us    ? -ETIMEDOUT
+						     : 0;
 		if (err)
 			break;
 		uv_run(&s->loop, UV_RUN_ONCE);

@@ -12,14 +12,16 @@
 #include "cli/demo_options.h"
 
 #define QUIET_RPS 5.0
-#define QUIET_SHARE_MAX 0.1 /* of what the engine can do, so that it is quiet on a small engine too */
-#define FLOOD_FACTOR 2.0    /* times what the engine can do */
-#define FLOOD_WIDTHS 4u	    /* times the engine's width at a time, at most */
-#define TOKENS 64	    /* of each prompt and each answer */
-#define WARMUP_S 3.0	    /* the flood needs so long to fill the engine's queue */
+#define QUIET_SHARE_MAX                                                                            \
+	0.1		 /* of what the engine can do, so that it is quiet on a small engine too */
+#define FLOOD_FACTOR 2.0 /* times what the engine can do */
+#define FLOOD_WIDTHS 4u	 /* times the engine's width at a time, at most */
+#define TOKENS 64	 /* of each prompt and each answer */
+#define WARMUP_S 3.0	 /* the flood needs so long to fill the engine's queue */
 #define COOLDOWN_S 8.0
 #define LEARN_MS 30000
-#define ARM_OVERHEAD_S 1.0 /* starting, stopping and proving that the engine is idle, for the time left */
+#define ARM_OVERHEAD_S                                                                             \
+	1.0 /* starting, stopping and proving that the engine is idle, for the time left */
 
 enum {
 	EXIT_FAILED = 1,
@@ -100,8 +102,8 @@ static int
 start_engine(struct demo *d)
 {
 	char parent[48], seed[32], seqs[32];
-	const char *args[] = { "sim",	"--port",      "0",    "--report-fd", "3",  parent,
-			       "--preset", d->o.preset, seqs, seed,	      NULL };
+	const char *args[] = { "sim",	   "--port",	"0",  "--report-fd", "3", parent,
+			       "--preset", d->o.preset, seqs, seed,	     NULL };
 	struct diag why = { 0 };
 	int err;
 
@@ -176,8 +178,7 @@ tell_plan(const struct demo *d)
 		       "real.\n");
 	printf("engine   %s%s, model %s, %u sequences at a time: %.0f tokens/s at most\n",
 	       d->o.engine_url ? d->setup.engine_url : "simulated, preset ",
-	       d->o.engine_url ? "" : d->o.preset, d->setup.model, d->setup.width,
-	       d->capacity_tok_s);
+	       d->o.engine_url ? "" : d->o.preset, d->setup.model, d->setup.width, d->capacity_tok_s);
 	printf("quiet    %.3g requests a second (Poisson), %d tokens in, %d out\n", quiet->rate_rps,
 	       TOKENS, TOKENS);
 	printf("flooder  %.3g requests a second (Poisson), the same lengths, at most %u at a time: %gx "

@@ -84,8 +84,7 @@ read_option(struct demo_options *o, int id, struct diag *d)
 	case 'a':
 		return read_arms(o, d);
 	case 'm':
-		if (optarg[0] == '\0' || strlen(optarg) >= LOAD_WORD_BYTES ||
-		    strpbrk(optarg, "\"\\\n\r"))
+		if (optarg[0] == '\0' || strlen(optarg) >= LOAD_WORD_BYTES || strpbrk(optarg, "\"\\\n\r"))
 			return wrong(d, "a model's name");
 		o->model = optarg;
 		return 0;
@@ -114,8 +113,7 @@ read_all(struct demo_options *o, int argc, char **argv, struct diag *d)
 		if (id == 'h')
 			return 1;
 		if (id == '?') {
-			diag_what(d, "'%s' is not an option, or its value is missing",
-				  argv[optind - 1]);
+			diag_what(d, "'%s' is not an option, or its value is missing", argv[optind - 1]);
 			return -EINVAL;
 		}
 		diag_where(d, "--%s", options[index].name);

@@ -118,11 +118,24 @@ static void
 what_makes_no_sense_is_refused_with_a_word(void **state)
 {
 	static const char *const texts[] = {
-		"",	      ":rate=1",      "a",		    "a:rate=0",
-		"a:rate=-1",  "a:rate=nan",   "a:rate=1,in=0",	    "a:rate=1,out=x",
-		"a:speed=1",  "a:rate",	      "a:rate=1,in=8~",	    "a:rate=1,outstanding=0",
-		"a b:rate=1", "a:rate=1,key", "a:arrival=closed",   "a:arrival=sometimes,rate=1",
-		"a:rate=1,header=x\r\ny: z",  "a:rate=1,in=999999999",
+		"",
+		":rate=1",
+		"a",
+		"a:rate=0",
+		"a:rate=-1",
+		"a:rate=nan",
+		"a:rate=1,in=0",
+		"a:rate=1,out=x",
+		"a:speed=1",
+		"a:rate",
+		"a:rate=1,in=8~",
+		"a:rate=1,outstanding=0",
+		"a b:rate=1",
+		"a:rate=1,key",
+		"a:arrival=closed",
+		"a:arrival=sometimes,rate=1",
+		"a:rate=1,header=x\r\ny: z",
+		"a:rate=1,in=999999999",
 	};
 
 	(void)state;
