@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 #include "config/config.h"
+#include "config/original.h"
 
 static const char usage[] = "usage: kvwarden config check FILE\n"
 			    "       kvwarden config show [FILE]\n"
-			    "       kvwarden config schema [--json|--markdown]\n";
+			    "       kvwarden config schema [--json|--markdown]\n"
+			    "       kvwarden config migration\n";
 
 static void
 print_diag(FILE *to, const char *word, const struct diag *d)
@@ -74,15 +76,12 @@ show(const char *path)
 }
 
 static int
-schema(bool markdown)
+page(void (*write)(struct buf *out))
 {
 	struct buf out;
 
 	buf_init(&out, BUF_MAX_DEFAULT);
-	if (markdown)
-		config_schema_markdown(&out);
-	else
-		config_schema_json(&out);
+	write(&out);
 	return print_buf(&out);
 }
 
@@ -96,9 +95,11 @@ cli_config(int argc, char **argv)
 	if (!strcmp(verb, "show") && argc <= 3)
 		return show(arg);
 	if (!strcmp(verb, "schema") && (argc == 2 || (argc == 3 && !strcmp(arg, "--json"))))
-		return schema(false);
+		return page(config_schema_json);
 	if (!strcmp(verb, "schema") && argc == 3 && !strcmp(arg, "--markdown"))
-		return schema(true);
+		return page(config_schema_markdown);
+	if (!strcmp(verb, "migration") && argc == 2)
+		return page(original_markdown);
 	fputs(usage, !strcmp(verb, "--help") ? stdout : stderr);
 	return !strcmp(verb, "--help") ? 0 : 2;
 }

@@ -180,10 +180,22 @@ load_notice(struct loader *l, struct fy_node *node, const char *hint, const char
 }
 
 /* nodes ---------------------------------------------------------------------------------------------------- */
+/* An alias without its anchor stays what it is, and is refused where it is read. */
 static struct fy_node *
 follow(struct fy_node *n)
 {
-	return n && fy_node_is_alias(n) ? fy_node_resolve_alias(n) : n;
+	struct fy_node *to = n && fy_node_is_alias(n) ? fy_node_resolve_alias(n) : NULL;
+
+	return to ? to : n;
+}
+
+static bool
+is_lost_alias(struct loader *l, struct fy_node *n)
+{
+	if (!n || !fy_node_is_alias(n))
+		return false;
+	load_error(l, n, NULL, "an alias without its anchor");
+	return true;
 }
 
 static struct slice
@@ -315,6 +327,8 @@ reader_string(struct loader *l, struct fy_node *n)
 	struct buf out;
 	char *ret = NULL;
 
+	if (is_lost_alias(l, n))
+		return NULL;
 	if (!n || !fy_node_is_scalar(n)) {
 		load_error(l, n, NULL, "a string is expected here");
 		return NULL;
@@ -515,7 +529,7 @@ read_value(struct loader *l, const struct key_row *row, struct fy_node *key, str
 	bool quoted;
 	char *text;
 
-	if (is_null(v) || row->type == TYPE_ANY)
+	if (is_lost_alias(l, v) || is_null(v) || row->type == TYPE_ANY)
 		return;
 	if (row->type == TYPE_LIST || row->type == TYPE_MAP) {
 		bool list = row->type == TYPE_LIST;
