@@ -95,6 +95,14 @@ excerpt(struct diag *d, struct slice text, int line, int column)
 	snprintf(d->excerpt + n, sizeof(d->excerpt) - n, "^\n");
 }
 
+static bool
+is_plain(struct fy_node *n)
+{
+	struct fy_token *t = fy_node_get_scalar_token(n);
+
+	return !t || fy_token_scalar_style(t) == FYSS_PLAIN;
+}
+
 /* Where a node begins; a collection begins where its first scalar does. */
 static bool
 node_mark(struct fy_node *n, int *line, int *column)
@@ -109,7 +117,7 @@ node_mark(struct fy_node *n, int *line, int *column)
 			if (!m)
 				return false;
 			*line = m->line;
-			*column = m->column;
+			*column = m->column - (!is_plain(n) && m->column > 0); /* marks stand behind the quote */
 			return true;
 		}
 		n = fy_node_is_mapping(n) ? fy_node_pair_key(fy_node_mapping_iterate(n, &at)) :
@@ -207,14 +215,6 @@ scalar(struct fy_node *n)
 	if (!s.p)
 		s.n = 0;
 	return s;
-}
-
-static bool
-is_plain(struct fy_node *n)
-{
-	struct fy_token *t = fy_node_get_scalar_token(n);
-
-	return !t || fy_token_scalar_style(t) == FYSS_PLAIN;
 }
 
 static bool

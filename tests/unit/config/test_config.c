@@ -55,7 +55,7 @@ every_mistake_is_named_with_its_place(void **state)
 		{ "hots: x", "f.yaml:1:1", "unknown key hots", "did you mean host?" },
 		{ "models:\n  - {model_id: a, engin: sim}", "f.yaml:2:19", "unknown key models[].engin", "did you mean engine?" },
 		{ "port: 1\nport: 2", "f.yaml:2:1", "duplicate key port", "" },
-		{ "port: \"8000\"", "f.yaml:1:8", "port: a number is expected", "quotes" },
+		{ "port: \"8000\"", "f.yaml:1:7", "port: a number is expected", "quotes" },
 		{ "port: 80.5", "f.yaml:1:7", "a whole number is expected", "" },
 		{ "port: 65536", "f.yaml:1:7", "out of range: 0 to 65535", "" },
 		{ "port: .nan", "f.yaml:1:7", "a whole number is expected", "" },
