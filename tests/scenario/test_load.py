@@ -2,11 +2,15 @@
 """The load generator reports the truth about an engine whose behaviour is known."""
 import asyncio
 import json
+import signal
+import subprocess
+import time
 
 import pytest
 
 from support.engine import chunk, well_behaved
-from support.program import run
+from support.program import binary, run
+from support.waiting import wait_for
 
 
 def load(engine, *tenants, duration=1, warmup=0, cooldown=1):
@@ -153,3 +157,17 @@ def test_tenants_do_not_share_connections_and_the_bound_is_told(engine):
     assert r["tenants"]["a"]["held_back"] > 80
     assert r["tenants"]["b"]["unfinished"] == 300
     assert engine.connections == 307, "each request has a connection at once"
+
+
+def test_when_the_load_itself_is_late_its_samples_and_its_lag_say_so(engine):
+    child = subprocess.Popen([binary(), "__load", "--url", engine.url, "--model", "m", "--duration", "2", "--cooldown", "1",
+                              "--tenant", "a:arrival=constant,rate=50"], stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: len(engine.requests) > 5, "the load runs")
+    child.send_signal(signal.SIGSTOP)
+    time.sleep(0.6)
+    child.send_signal(signal.SIGCONT)
+    result = json.loads(child.communicate(timeout=20)[0].splitlines()[-1])
+    t = result["tenants"][0]
+    assert t["ok"] == t["scheduled"] and 98 <= t["ok"] <= 100, "what was due meanwhile was sent all the same"
+    assert result["lag_max_ms"] >= 500
+    assert t["max_ms"] >= 500, "the time counts from the planned instant"
