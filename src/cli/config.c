@@ -44,7 +44,8 @@ check(const char *path)
 		print_diag(stdout, "notice", &c->notices[i]);
 	if (config_cannot_serve(c, &d))
 		print_diag(stdout, "notice: `serve` refuses it", &d);
-	printf("%s: ok (%u models, %u tenants, %u keys)\n", path, c->n_models, c->tenants.n_rules, c->tenants.n_keys);
+	printf("%s: ok (%u models, %u tenants, %u keys)\n", path, c->n_models, c->tenants.n_rules,
+	       c->tenants.n_keys);
 	config_unref(c);
 	return 0;
 }

@@ -23,7 +23,8 @@ static const struct {
 static void
 print_help(void)
 {
-	puts("kvwarden " KVWARDEN_VERSION ": a gateway that shares LLM engines fairly among tenants\n\ncommands:");
+	puts("kvwarden " KVWARDEN_VERSION
+	     ": a gateway that shares LLM engines fairly among tenants\n\ncommands:");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		if (*commands[i].usage) /* the others are for our own child processes */
 			printf("  kvwarden %s\n      %s\n", commands[i].usage, commands[i].help);

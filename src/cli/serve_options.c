@@ -71,8 +71,9 @@ parse_value(struct serve_options *o, const char *flag, const char *value, struct
 static bool
 takes_value(struct slice flag)
 {
-	static const char *const flags[] = { "--config",     "--engine",	 "--log-level", "--decision-log",
-					     "--port",	     "--max-concurrent", "--gpu-budget" };
+	static const char *const flags[] = { "--config",       "--engine", "--log-level",
+					     "--decision-log", "--port",   "--max-concurrent",
+					     "--gpu-budget" };
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
 		if (slice_eq(flag, slice_of(flags[i])))

@@ -8,12 +8,12 @@
 #include "config/config.h"
 
 struct serve_options {
-	const char *config;			/* NULL: none */
+	const char *config; /* NULL: none */
 	const char *models[CONFIG_MODELS_MAX];
 	unsigned n_models;
-	const char *engine;			/* of the models named here */
+	const char *engine; /* of the models named here */
 	struct config_overrides over;
-	bool no_interactive;			/* accepted: nothing is ever asked */
+	bool no_interactive; /* accepted: nothing is ever asked */
 	bool help;
 };
 

@@ -16,19 +16,37 @@
 #include "http/http_params.h"
 #include "tenant/tenant_params.h"
 
-#define CONFIG_FILE_MAX (4u << 20)	/* bytes of a file */
+#define CONFIG_FILE_MAX (4u << 20) /* bytes of a file */
 #define CONFIG_MODELS_MAX 64
 #define CONFIG_TENANTS_MAX 100000
-#define CONFIG_KEYS_MAX 200000		/* API keys over all tenants */
+#define CONFIG_KEYS_MAX 200000 /* API keys over all tenants */
 #define CONFIG_ORGANISATIONS_MAX 1024
-#define CONFIG_ERRORS_MAX 20		/* reported; more are only counted */
+#define CONFIG_ERRORS_MAX 20 /* reported; more are only counted */
 #define CONFIG_NOTICES_MAX 64
 #define CONFIG_STRING_MAX 4096
 
-enum config_engine { CONFIG_VLLM, CONFIG_SGLANG, CONFIG_OPENAI, CONFIG_SIM };
-enum config_auth { CONFIG_AUTH_UNSET, CONFIG_AUTH_KEYS, CONFIG_AUTH_NONE };
-enum config_scheduling { CONFIG_SCHED_UNSET, CONFIG_FAIR, CONFIG_WINDOW, CONFIG_FIFO, CONFIG_DRR };
-enum config_loading { CONFIG_LOADING_REJECT, CONFIG_LOADING_WAIT };
+enum config_engine {
+	CONFIG_VLLM,
+	CONFIG_SGLANG,
+	CONFIG_OPENAI,
+	CONFIG_SIM
+};
+enum config_auth {
+	CONFIG_AUTH_UNSET,
+	CONFIG_AUTH_KEYS,
+	CONFIG_AUTH_NONE
+};
+enum config_scheduling {
+	CONFIG_SCHED_UNSET,
+	CONFIG_FAIR,
+	CONFIG_WINDOW,
+	CONFIG_FIFO,
+	CONFIG_DRR
+};
+enum config_loading {
+	CONFIG_LOADING_REJECT,
+	CONFIG_LOADING_WAIT
+};
 
 /* Which keys of a section the file has: bit by the row's number in the section. */
 typedef uint64_t config_set;
@@ -36,12 +54,12 @@ typedef uint64_t config_set;
 struct config_model {
 	config_set set;
 	char *model_id, *short_name;
-	int engine;			/* enum config_engine */
-	char *endpoint;			/* NULL: none */
-	char *endpoint_api_key;		/* ours towards the engine; NULL: none */
-	int64_t max_in_flight;		/* 0: auto */
+	int engine;		/* enum config_engine */
+	char *endpoint;		/* NULL: none */
+	char *endpoint_api_key; /* ours towards the engine; NULL: none */
+	int64_t max_in_flight;	/* 0: auto */
 	char *sim_preset, *sim_host;
-	int64_t sim_max_num_seqs;	/* 0: the preset's */
+	int64_t sim_max_num_seqs; /* 0: the preset's */
 	/* for engines that are started, and shown */
 	int64_t tensor_parallel_size, max_model_len, port;
 	double gpu_memory_utilization;
@@ -58,7 +76,8 @@ struct config_organisation {
 
 struct config_timeouts {
 	config_set set;
-	double connect_s, first_token_s, no_progress_s, total_s, head_commit_after_s, keepalive_s, drain_s;
+	double connect_s, first_token_s, no_progress_s, total_s, head_commit_after_s, keepalive_s,
+		drain_s;
 };
 
 struct config_http {
@@ -71,10 +90,10 @@ struct config_block;
 
 /* All memory behind its pointers is its own and goes with the last reference. */
 struct config {
-	struct config_block *blocks;	/* private: that memory */
+	struct config_block *blocks; /* private: that memory */
 	unsigned refs;
 	config_set set;
-	char *path;			/* of the file, or a word for where it came from */
+	char *path; /* of the file, or a word for where it came from */
 
 	char *host, *unix_socket;
 	int64_t port;
@@ -83,25 +102,25 @@ struct config {
 	double admission_timeout_s, engine_start_timeout_s, health_check_interval_s;
 	char *log_level, *access_log, *decision_log;
 	int64_t metrics_port;
-	int auth;			/* enum config_auth; resolved, never UNSET */
+	int auth; /* enum config_auth; resolved, never UNSET */
 	bool allow_anonymous;
-	char *admin_key;		/* as in the file; compare admin_key_hash instead */
+	char *admin_key; /* as in the file; compare admin_key_hash instead */
 	struct sha256 admin_key_hash;
 	bool has_admin_key;
 	char **trusted_peers;
 	unsigned n_trusted_peers;
-	int scheduling;			/* enum config_scheduling; resolved, never UNSET */
-	int while_loading;		/* enum config_loading */
+	int scheduling;	   /* enum config_scheduling; resolved, never UNSET */
+	int while_loading; /* enum config_loading */
 	struct config_timeouts timeouts;
 	struct config_http http;
-	struct http_limits http_limits;	/* http, with defaults filled in */
+	struct http_limits http_limits; /* http, with defaults filled in */
 
 	struct config_model *models;
 	unsigned n_models;
 	struct config_organisation *organisations;
 	unsigned n_organisations;
-	struct tenant_rules tenants;	/* every field resolved; rules, keys and their strings are this snapshot's */
-	unsigned n_exact_tenants;	/* rules that are no globs */
+	struct tenant_rules tenants; /* every field resolved; rules, keys and their strings are this snapshot's */
+	unsigned n_exact_tenants; /* rules that are no globs */
 
 	struct diag notices[CONFIG_NOTICES_MAX];
 	unsigned n_notices;
@@ -109,8 +128,8 @@ struct config {
 
 struct config_errors {
 	struct diag v[CONFIG_ERRORS_MAX];
-	unsigned n;			/* reported */
-	unsigned total;			/* found */
+	unsigned n;	/* reported */
+	unsigned total; /* found */
 };
 
 /* Reads @path ("-" is not special).  NULL with @errs filled when anything is wrong. */
@@ -128,9 +147,10 @@ struct config_overrides {
 	int64_t port, max_concurrent;
 	double gpu_budget_fraction;
 	const char *log_level, *decision_log;
-	bool sim;			/* every model runs on the simulated engine */
+	bool sim; /* every model runs on the simulated engine */
 };
-#define CONFIG_OVERRIDES_NONE ((struct config_overrides){ .port = -1, .max_concurrent = -1, .gpu_budget_fraction = -1 })
+#define CONFIG_OVERRIDES_NONE                                                                      \
+	((struct config_overrides){ .port = -1, .max_concurrent = -1, .gpu_budget_fraction = -1 })
 
 /* Applies the command line, and then the environment where neither it nor the file speaks:
  *   KVWARDEN_STREAM_MAX_DURATION_S   timeouts.total_s
@@ -142,7 +162,8 @@ MUST_CHECK int config_override(struct config *c, const struct config_overrides *
 
 /* What a reload of @now over @was means: names the changed keys that only a restart applies, at most @max of them in
  * @restart (`where` is the key), and returns how many.  Everything else of @now may be used at once. */
-unsigned config_diff(const struct config *was, const struct config *now, struct diag *restart, unsigned max);
+unsigned
+config_diff(const struct config *was, const struct config *now, struct diag *restart, unsigned max);
 
 /* The table as JSON Schema, and as the page docs/configuration.md. */
 void config_schema_json(struct buf *out);

@@ -32,7 +32,8 @@ same_value(const struct key_row *row, const void *a, const void *b)
 }
 
 static void
-note(struct diag *restart, unsigned max, unsigned *n, enum config_section sec, const char *key, const char *of)
+note(struct diag *restart, unsigned max, unsigned *n, enum config_section sec, const char *key,
+     const char *of)
 {
 	struct diag *d = *n < max ? &restart[*n] : NULL;
 
@@ -40,13 +41,13 @@ note(struct diag *restart, unsigned max, unsigned *n, enum config_section sec, c
 	if (d)
 		*d = (struct diag){ 0 };
 	diag_where(d, "%s%s", config_section_paths[sec], key);
-	diag_what(d, "%s%s%s%s changed; it takes effect at the next start", config_section_paths[sec], key,
-		  *of ? " of " : "", of);
+	diag_what(d, "%s%s%s%s changed; it takes effect at the next start",
+		  config_section_paths[sec], key, *of ? " of " : "", of);
 }
 
 static void
-diff_section(enum config_section sec, const void *was, const void *now, const char *of, struct diag *restart,
-	     unsigned max, unsigned *n)
+diff_section(enum config_section sec, const void *was, const void *now, const char *of,
+	     struct diag *restart, unsigned max, unsigned *n)
 {
 	unsigned count;
 	const struct key_row *rows = keys_section(sec, &count);

@@ -16,7 +16,8 @@
 #define SECRET FLAG_SECRET
 const struct key_row config_key_rows[] = {
 #define K(SEC, key, TYPE, field, min, max, fallback, flags, doc)                                   \
-	{ SEC_##SEC, #key, TYPE_##TYPE, offsetof(STRUCT_##SEC, field), min, max, fallback, doc, flags },
+	{ SEC_##SEC, #key, TYPE_##TYPE, offsetof(STRUCT_##SEC, field), min, max,                   \
+	  fallback,  doc,  flags },
 #include "config/keys.def"
 #undef K
 };
@@ -41,8 +42,9 @@ static const char *const words_engine[] = { "vllm", "sglang", "openai", "sim", N
 static const char *const words_action[] = { "reject", "queue", NULL };
 
 const char *const *const config_words[TYPE_COUNT] = {
-	[TYPE_AUTH] = words_auth,	[TYPE_SCHEDULING] = words_scheduling, [TYPE_LOADING] = words_loading,
-	[TYPE_ENGINE] = words_engine,	[TYPE_ACTION] = words_action,
+	[TYPE_AUTH] = words_auth,	[TYPE_SCHEDULING] = words_scheduling,
+	[TYPE_LOADING] = words_loading, [TYPE_ENGINE] = words_engine,
+	[TYPE_ACTION] = words_action,
 };
 
 const struct key_row *

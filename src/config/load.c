@@ -43,8 +43,8 @@ check_endpoint(struct loader *l, const struct config_model *m, struct fy_node *n
 	if (slice_starts(e, SLICE("http://")) || slice_starts(e, SLICE("unix:/")))
 		return;
 	load_error(l, n, "http://HOST:PORT, optionally with a path, or unix:/PATH",
-		   slice_starts(e, SLICE("https://")) ? "endpoint: https is not spoken to engines by this version" :
-							"endpoint: this is no address");
+		   slice_starts(e, SLICE("https://")) ? "endpoint: https is not spoken to engines by this version"
+						      : "endpoint: this is no address");
 }
 
 static void
@@ -54,7 +54,8 @@ load_model(struct loader *l, struct fy_node *n, struct config_model *m)
 
 	reader_defaults(l->c, SEC_MODEL, m);
 	m->set = reader_section(l, SEC_MODEL, n, m);
-	m->extra_args = reader_strings(l, reader_child(n, "extra_args"), EXTRA_ARGS_MAX, "extra_args", &m->n_extra_args);
+	m->extra_args = reader_strings(l, reader_child(n, "extra_args"), EXTRA_ARGS_MAX,
+				       "extra_args", &m->n_extra_args);
 	if (!m->model_id) {
 		load_error(l, n, NULL, "a model without model_id");
 		return;
@@ -88,10 +89,12 @@ check_model_names(struct loader *l, struct fy_node *list)
 				continue;
 			if (!strcmp(a->model_id, b->model_id))
 				load_error(l, n, NULL, "model %s stands twice", a->model_id);
-			else if (!strcmp(a->short_name, b->short_name) || !strcmp(a->short_name, b->model_id) ||
+			else if (!strcmp(a->short_name, b->short_name) ||
+				 !strcmp(a->short_name, b->model_id) ||
 				 !strcmp(a->model_id, b->short_name))
-				load_error(l, n, "give one of them another short_name", "%s and %s answer to the same name",
-					   b->model_id, a->model_id);
+				load_error(l, n, "give one of them another short_name",
+					   "%s and %s answer to the same name", b->model_id,
+					   a->model_id);
 		}
 	}
 }
@@ -121,8 +124,10 @@ load_peers(struct loader *l, struct fy_node *root)
 	for (unsigned i = 0; i < c->n_trusted_peers; i++) {
 		const char *p = c->trusted_peers[i];
 
-		if (strcmp(p, "local") && inet_pton(AF_INET, p, addr) != 1 && inet_pton(AF_INET6, p, addr) != 1)
-			load_error(l, list, "an IPv4 or IPv6 address, or local", "trusted_peers: '%s' is no address", p);
+		if (strcmp(p, "local") && inet_pton(AF_INET, p, addr) != 1 &&
+		    inet_pton(AF_INET6, p, addr) != 1)
+			load_error(l, list, "an IPv4 or IPv6 address, or local",
+				   "trusted_peers: '%s' is no address", p);
 	}
 }
 
@@ -137,7 +142,8 @@ load_cache(struct loader *l, struct fy_node *root)
 		return;
 	(void)reader_section(l, SEC_CACHE, cache, &drop);
 	tiers = reader_child(cache, "tiers");
-	for (unsigned i = reader_count(l, tiers, TIERS_MAX, "cache tiers"); i && (tier = reader_next(tiers, &at)); i--)
+	for (unsigned i = reader_count(l, tiers, TIERS_MAX, "cache tiers");
+	     i && (tier = reader_next(tiers, &at)); i--)
 		(void)reader_section(l, SEC_TIER, tier, &drop);
 }
 
@@ -187,7 +193,8 @@ load_top_words(struct loader *l, struct fy_node *root)
 		return;
 	if (!slice_starts(admin, prefix))
 		digest_sha256(admin.p, admin.n, &c->admin_key_hash);
-	else if (digest_from_hex((struct slice){ admin.p + prefix.n, admin.n - prefix.n }, &c->admin_key_hash) < 0)
+	else if (digest_from_hex((struct slice){ admin.p + prefix.n, admin.n - prefix.n },
+				 &c->admin_key_hash) < 0)
 		load_error(l, reader_child(root, "admin_key"), "sha256: and 64 hexadecimal digits",
 			   "admin_key: this is no SHA-256");
 }
@@ -203,7 +210,8 @@ notice_silent_limits(struct loader *l, struct fy_node *root)
 			return;
 	if (!c->n_models || c->tenants.defaults.rate_rpm > 0)
 		return;
-	load_notice(l, reader_child(root, "tenant_defaults"), "write rate_limit_rpm: 600 under tenant_defaults to keep it",
+	load_notice(l, reader_child(root, "tenant_defaults"),
+		    "write rate_limit_rpm: 600 under tenant_defaults to keep it",
 		    "the original limited every tenant to " ORIGINAL_LIMITS
 		    " when nothing was said; here nothing is limited unless the file says so");
 }
@@ -216,9 +224,12 @@ notice_without_effect(struct loader *l, struct fy_node *root)
 	} rows[] = {
 		{ "cache", "cache: read and checked, without effect: this version keeps no cache ledger" },
 		{ "cache_manager", "cache_manager: accepted whole, without effect in this version" },
-		{ "cache_pressure_admission", "cache_pressure_admission: accepted whole, without effect in this version" },
-		{ "metrics_port", "metrics_port: without effect: metrics are on the main port, at /metrics" },
-		{ "gpu_budget_fraction", "gpu_budget_fraction: shown only: this version starts no engines on a GPU" },
+		{ "cache_pressure_admission",
+		  "cache_pressure_admission: accepted whole, without effect in this version" },
+		{ "metrics_port",
+		  "metrics_port: without effect: metrics are on the main port, at /metrics" },
+		{ "gpu_budget_fraction",
+		  "gpu_budget_fraction: shown only: this version starts no engines on a GPU" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -259,9 +270,11 @@ resolve(struct loader *l, struct fy_node *root)
 	if (c->auth == CONFIG_AUTH_UNSET)
 		c->auth = c->tenants.n_keys ? CONFIG_AUTH_KEYS : CONFIG_AUTH_NONE;
 	if (c->auth == CONFIG_AUTH_KEYS && !c->tenants.n_keys && !c->allow_anonymous)
-		load_notice(l, reader_child(root, "auth"), "give a tenant api_keys", "auth: keys without any key refuses everybody");
+		load_notice(l, reader_child(root, "auth"), "give a tenant api_keys",
+			    "auth: keys without any key refuses everybody");
 	if (c->auth == CONFIG_AUTH_NONE && c->tenants.n_keys)
-		load_notice(l, reader_child(root, "auth"), NULL, "auth: none ignores the api_keys of this file");
+		load_notice(l, reader_child(root, "auth"), NULL,
+			    "auth: none ignores the api_keys of this file");
 	notice_silent_limits(l, root);
 	notice_without_effect(l, root);
 }
@@ -286,7 +299,8 @@ report_yaml(struct loader *l, struct fy_diag *diag)
 
 	while ((e = fy_diag_errors_iterate(diag, &at)))
 		if (e->type == FYET_ERROR && l->errs->total < CONFIG_ERRORS_MAX)
-			load_error_at(l, MAX(e->line - 1, 0), MAX(e->column - 1, 0), NULL, "%s", e->msg ? e->msg : "not YAML");
+			load_error_at(l, MAX(e->line - 1, 0), MAX(e->column - 1, 0), NULL, "%s",
+				      e->msg ? e->msg : "not YAML");
 	if (!l->errs->total)
 		load_error(l, NULL, NULL, "this is not YAML");
 }
@@ -339,7 +353,7 @@ config_parse(struct slice text, const char *name, struct config_errors *errs)
 		load_error(&l, NULL, NULL, "larger than %u bytes", CONFIG_FILE_MAX);
 	} else if (text.n == 0) {
 		load_root(&l, NULL);
-	} else {
+	} else if (screen_text(&l)) {
 		doc = fy_document_build_from_string(&cfg, text.p, text.n);
 		if (doc)
 			load_root(&l, fy_document_root(doc));
@@ -396,7 +410,8 @@ config_load(const char *path, struct config_errors *errs)
 		errs->n = errs->total = 1;
 		errs->v[0] = (struct diag){ 0 };
 		diag_where(&errs->v[0], "%s", path);
-		diag_what(&errs->v[0], "cannot be read: %s", r == -EINVAL ? "not a regular file" : strerror(-r));
+		diag_what(&errs->v[0], "cannot be read: %s",
+			  r == -EINVAL ? "not a regular file" : strerror(-r));
 	} else {
 		c = config_parse(buf_slice(&text), path, errs);
 	}
@@ -419,7 +434,8 @@ config_cannot_serve(const struct config *c, struct diag *d)
 		if (m->engine > CONFIG_SGLANG || m->endpoint)
 			continue;
 		diag_where(d, "%s", c->path);
-		diag_what(d, "model %s: this version does not start %s", m->model_id, config_words[TYPE_ENGINE][m->engine]);
+		diag_what(d, "model %s: this version does not start %s", m->model_id,
+			  config_words[TYPE_ENGINE][m->engine]);
 		diag_hint(d, "start the engine yourself and add its address, endpoint: http://HOST:PORT");
 		return true;
 	}

@@ -114,12 +114,19 @@ unsigned reader_count(struct loader *l, struct fy_node *list, unsigned max, cons
 /* A scalar with ${NAME} and ${NAME:-text} replaced; NULL after an error. */
 char *reader_string(struct loader *l, struct fy_node *n);
 /* A list of strings. */
-char **reader_strings(struct loader *l, struct fy_node *list, unsigned max, const char *what, unsigned *ret_n);
+char **reader_strings(struct loader *l, struct fy_node *list, unsigned max, const char *what,
+		      unsigned *ret_n);
+
+/* False, with an error, when l->text is not what a YAML parser should be given. */
+bool screen_text(struct loader *l);
 
 /* Organisations, tenants and keys into l->c. */
 void tenants_load(struct loader *l, struct fy_node *root);
 
 /* @at may be NULL: then the message names the file alone. */
-void load_error(struct loader *l, struct fy_node *at, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
-void load_error_at(struct loader *l, int line, int column, const char *hint, const char *fmt, ...) PRINTF_LIKE(5, 6);
-void load_notice(struct loader *l, struct fy_node *at, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void load_error(struct loader *l, struct fy_node *at, const char *hint, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);
+void load_error_at(struct loader *l, int line, int column, const char *hint, const char *fmt, ...)
+	PRINTF_LIKE(5, 6);
+void load_notice(struct loader *l, struct fy_node *at, const char *hint, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);

@@ -10,8 +10,10 @@ const struct original_row original_rows[] = {
 const unsigned original_n_rows = ARRAY_LEN(original_rows);
 
 static const char *const kind_titles[ORIGINAL_KINDS] = {
-	[ORIGINAL_KEY] = "Keys of the configuration file", [ORIGINAL_ENV] = "Environment variables",
-	[ORIGINAL_FLAG] = "Arguments of serve",		   [ORIGINAL_COMMAND] = "Commands that are not here yet",
+	[ORIGINAL_KEY] = "Keys of the configuration file",
+	[ORIGINAL_ENV] = "Environment variables",
+	[ORIGINAL_FLAG] = "Arguments of serve",
+	[ORIGINAL_COMMAND] = "Commands that are not here yet",
 	[ORIGINAL_EXIT] = "Exit codes",
 };
 
@@ -25,16 +27,18 @@ static const char *const verdict_words[] = {
 void
 original_markdown(struct buf *out)
 {
-	buf_add_str(out, "# Coming from the original KVWarden\n\n"
-			 "This page is printed by `kvwarden config migration`; a test tries every row. Configuration files of "
-			 "the original load unchanged, with one deviation: a limit that the file does not name does not exist.\n");
+	buf_add_str(out,
+		    "# Coming from the original KVWarden\n\n"
+		    "This page is printed by `kvwarden config migration`; a test tries every row. Configuration files of "
+		    "the original load unchanged, with one deviation: a limit that the file does not name does not exist.\n");
 	for (int kind = 0; kind < ORIGINAL_KINDS; kind++) {
 		buf_addf(out, "\n## %s\n| what | here | remarks |\n|---|---|---|\n", kind_titles[kind]);
 		for (unsigned i = 0; i < original_n_rows; i++) {
 			const struct original_row *r = &original_rows[i];
 
 			if ((int)r->kind == kind)
-				buf_addf(out, "| `%s` | %s | %s |\n", r->name, verdict_words[r->verdict], r->text);
+				buf_addf(out, "| `%s` | %s | %s |\n", r->name,
+					 verdict_words[r->verdict], r->text);
 		}
 	}
 }

@@ -3,8 +3,20 @@
 #pragma once
 #include "base/str.h"
 
-enum original_kind { ORIGINAL_KEY, ORIGINAL_ENV, ORIGINAL_FLAG, ORIGINAL_COMMAND, ORIGINAL_EXIT, ORIGINAL_KINDS };
-enum original_verdict { ORIGINAL_WORKS, ORIGINAL_IDLE, ORIGINAL_REFUSED, ORIGINAL_LATER };
+enum original_kind {
+	ORIGINAL_KEY,
+	ORIGINAL_ENV,
+	ORIGINAL_FLAG,
+	ORIGINAL_COMMAND,
+	ORIGINAL_EXIT,
+	ORIGINAL_KINDS
+};
+enum original_verdict {
+	ORIGINAL_WORKS,
+	ORIGINAL_IDLE,
+	ORIGINAL_REFUSED,
+	ORIGINAL_LATER
+};
 
 struct original_row {
 	enum original_kind kind;

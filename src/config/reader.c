@@ -120,14 +120,14 @@ node_mark(struct fy_node *n, int *line, int *column)
 			*column = m->column - (!is_plain(n) && m->column > 0); /* marks stand behind the quote */
 			return true;
 		}
-		n = fy_node_is_mapping(n) ? fy_node_pair_key(fy_node_mapping_iterate(n, &at)) :
-					    fy_node_sequence_iterate(n, &at);
+		n = fy_node_is_mapping(n) ? fy_node_pair_key(fy_node_mapping_iterate(n, &at))
+					  : fy_node_sequence_iterate(n, &at);
 	}
 	return false;
 }
 
-static void PRINTF_LIKE(6, 0)
-fill(struct loader *l, struct diag *d, bool placed, const int at[2], const char *hint, const char *fmt, va_list ap)
+static void PRINTF_LIKE(6, 0) fill(struct loader *l, struct diag *d, bool placed, const int at[2],
+				   const char *hint, const char *fmt, va_list ap)
 {
 	*d = (struct diag){ 0 };
 	vsnprintf(d->what, sizeof(d->what), fmt, ap);
@@ -291,7 +291,8 @@ expand_one(struct loader *l, struct fy_node *n, struct slice in, struct buf *out
 		return true;
 	}
 	if (!value) {
-		load_error(l, n, "set it, or write ${NAME:-text}", "environment variable %s is not set", key);
+		load_error(l, n, "set it, or write ${NAME:-text}",
+			   "environment variable %s is not set", key);
 		return false;
 	}
 	buf_add_str(out, value);
@@ -419,8 +420,8 @@ bad_word(struct loader *l, const struct key_row *row, struct fy_node *n, struct 
 		load_error(l, n, "start it yourself and write engine: openai with its endpoint",
 			   "engine: " SLICE_FMT " is not started by this version", SLICE_ARG(s));
 	else if (near)
-		load_error(l, n, known, "%s: '" SLICE_FMT "' is not known; did you mean '%s'?", row->key,
-			   SLICE_ARG(s), near);
+		load_error(l, n, known, "%s: '" SLICE_FMT "' is not known; did you mean '%s'?",
+			   row->key, SLICE_ARG(s), near);
 	else
 		load_error(l, n, known, "%s: '" SLICE_FMT "' is not known", row->key, SLICE_ARG(s));
 }
@@ -437,14 +438,14 @@ store_number(struct loader *l, const struct key_row *row, struct fy_node *n, str
 	}
 	if (slice_to_double(s, &v) < 0 || !isfinite(v) || (whole && v != floor(v))) {
 		load_error(l, n, NULL, "%s: %s is expected here", row->key,
-			   row->type == TYPE_WINDOW ? "auto or a whole number" :
-			   whole		    ? "a whole number" :
-						      "a number");
+			   row->type == TYPE_WINDOW ? "auto or a whole number"
+			   : whole		    ? "a whole number"
+						    : "a number");
 		return;
 	}
 	if (v < row->min || v > row->max) {
-		load_error(l, n, NULL, "%s: " SLICE_FMT " is out of range: %.15g to %.15g", row->key, SLICE_ARG(s),
-			   row->min, row->max);
+		load_error(l, n, NULL, "%s: " SLICE_FMT " is out of range: %.15g to %.15g",
+			   row->key, SLICE_ARG(s), row->min, row->max);
 		return;
 	}
 	if (whole)
@@ -518,8 +519,9 @@ find_row(struct loader *l, enum config_section sec, struct fy_node *key)
 	}
 	if (near)
 		snprintf(hint, sizeof(hint), "did you mean %s?", near->key);
-	load_error(l, key, near ? hint : "`kvwarden config schema --markdown` lists every key", "unknown key %s" SLICE_FMT,
-		   config_section_paths[sec], (int)MIN(name.n, (size_t)100), name.p);
+	load_error(l, key, near ? hint : "`kvwarden config schema --markdown` lists every key",
+		   "unknown key %s" SLICE_FMT, config_section_paths[sec],
+		   (int)MIN(name.n, (size_t)100), name.p);
 	return NULL;
 }
 
@@ -535,11 +537,13 @@ read_value(struct loader *l, const struct key_row *row, struct fy_node *key, str
 		bool list = row->type == TYPE_LIST;
 
 		if (list ? !fy_node_is_sequence(v) : !fy_node_is_mapping(v))
-			load_error(l, key, NULL, "%s: a %s is expected here", row->key, list ? "list" : "mapping");
+			load_error(l, key, NULL, "%s: a %s is expected here", row->key,
+				   list ? "list" : "mapping");
 		return;
 	}
 	if (!fy_node_is_scalar(v)) {
-		load_error(l, key, NULL, "%s: one value is expected here, not a list or mapping", row->key);
+		load_error(l, key, NULL, "%s: one value is expected here, not a list or mapping",
+			   row->key);
 		return;
 	}
 	quoted = !is_plain(v);
@@ -549,8 +553,8 @@ read_value(struct loader *l, const struct key_row *row, struct fy_node *key, str
 	/* "8000" is a string; "${PORT}" takes the type of what it stands for. */
 	if (quoted && !memmem(scalar(v).p, scalar(v).n, "${", 2) &&
 	    (row->type == TYPE_INT || row->type == TYPE_NUMBER || row->type == TYPE_BOOL))
-		load_error(l, v, "take the quotes away", "%s: a %s is expected here, not a string", row->key,
-			   row->type == TYPE_BOOL ? "truth value" : "number");
+		load_error(l, v, "take the quotes away", "%s: a %s is expected here, not a string",
+			   row->key, row->type == TYPE_BOOL ? "truth value" : "number");
 	else
 		store(l, row, v, text, to);
 }

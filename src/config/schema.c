@@ -9,10 +9,10 @@ static const struct {
 	const char *key;
 	enum config_section of;
 } children[] = {
-	{ SEC_TOP, "timeouts", SEC_TIMEOUTS },	  { SEC_TOP, "http", SEC_HTTP },
-	{ SEC_TOP, "models", SEC_MODEL },	  { SEC_TOP, "tenant_defaults", SEC_TENANT },
-	{ SEC_TOP, "organisations", SEC_ORG },	  { SEC_TOP, "tenants", SEC_TENANT },
-	{ SEC_TOP, "cache", SEC_CACHE },	  { SEC_CACHE, "tiers", SEC_TIER },
+	{ SEC_TOP, "timeouts", SEC_TIMEOUTS }, { SEC_TOP, "http", SEC_HTTP },
+	{ SEC_TOP, "models", SEC_MODEL },      { SEC_TOP, "tenant_defaults", SEC_TENANT },
+	{ SEC_TOP, "organisations", SEC_ORG }, { SEC_TOP, "tenants", SEC_TENANT },
+	{ SEC_TOP, "cache", SEC_CACHE },       { SEC_CACHE, "tiers", SEC_TIER },
 	{ SEC_TENANT, "api_keys", SEC_KEY },
 };
 
@@ -29,8 +29,8 @@ static const char *
 type_name(enum config_type type)
 {
 	static const char *const names[TYPE_COUNT] = {
-		[TYPE_STRING] = "string", [TYPE_INT] = "integer", [TYPE_NUMBER] = "number", [TYPE_BOOL] = "boolean",
-		[TYPE_LIST] = "array",	  [TYPE_MAP] = "object",
+		[TYPE_STRING] = "string", [TYPE_INT] = "integer", [TYPE_NUMBER] = "number",
+		[TYPE_BOOL] = "boolean",  [TYPE_LIST] = "array",  [TYPE_MAP] = "object",
 	};
 
 	return names[type];
@@ -139,7 +139,9 @@ markdown_type(const struct key_row *row, struct buf *out)
 	else if (row->type == TYPE_ANY)
 		buf_add_str(out, "anything");
 	else if (!config_words[row->type])
-		buf_add_str(out, row->type == TYPE_LIST ? "list" : row->type == TYPE_MAP ? "mapping" : type_name(row->type));
+		buf_add_str(out, row->type == TYPE_LIST	 ? "list"
+				 : row->type == TYPE_MAP ? "mapping"
+							 : type_name(row->type));
 	else
 		for (int i = 0, n = 0; config_words[row->type][i]; i++)
 			if (*config_words[row->type][i])
@@ -153,8 +155,8 @@ markdown_row(const struct key_row *row, struct buf *out)
 {
 	buf_addf(out, "| `%s` | ", row->key);
 	markdown_type(row, out);
-	buf_addf(out, " | %s%s%s | %s | %s |\n", *row->fallback ? "`" : "", row->fallback, *row->fallback ? "`" : "",
-		 row->flags & FLAG_RELOAD ? "reload" : "restart", row->doc);
+	buf_addf(out, " | %s%s%s | %s | %s |\n", *row->fallback ? "`" : "", row->fallback,
+		 *row->fallback ? "`" : "", row->flags & FLAG_RELOAD ? "reload" : "restart", row->doc);
 }
 
 static const char *const section_titles[SEC_COUNT] = {

@@ -60,7 +60,8 @@ is_shown(const struct key_row *row, config_set set, unsigned i)
 }
 
 static void
-show_section(enum config_section sec, const void *from, config_set set, const char *first, const char *rest, struct buf *out)
+show_section(enum config_section sec, const void *from, config_set set, const char *first,
+	     const char *rest, struct buf *out)
 {
 	unsigned n, shown = 0;
 	const struct key_row *rows = keys_section(sec, &n);
@@ -111,9 +112,11 @@ show_limits(const char *indent, const struct tenant_limits *l, struct buf *out)
 	buf_addf(out, "%srate_limit_tpm_action: %s\n", indent, action[l->tokens_action]);
 	show_limit(indent, "max_concurrent_requests", l->max_concurrent, out);
 	buf_addf(out, "%smax_concurrent_requests_action: %s\n", indent, action[l->concurrency_action]);
-	buf_addf(out, "%smax_gpu_memory_gb: %.15g\n%spriority: %d\n", indent, l->gpu_memory_gb, indent, l->priority);
-	buf_addf(out, "%squeue_requests: %u\n%squeue_bytes: %llu\n%squeue_age_s: %.15g\n", indent, l->queue_requests, indent,
-		 (unsigned long long)l->queue_bytes, indent, (double)l->queue_age_us / 1e6);
+	buf_addf(out, "%smax_gpu_memory_gb: %.15g\n%spriority: %d\n", indent, l->gpu_memory_gb,
+		 indent, l->priority);
+	buf_addf(out, "%squeue_requests: %u\n%squeue_bytes: %llu\n%squeue_age_s: %.15g\n", indent,
+		 l->queue_requests, indent, (unsigned long long)l->queue_bytes, indent,
+		 (double)l->queue_age_us / 1e6);
 }
 
 static void

@@ -66,11 +66,11 @@ find_organisation(struct loader *l, struct fy_node *n, const char *id)
 		}
 	}
 	if (near)
-		load_error(l, reader_child(n, "organisation"), NULL, "organisation %.100s is not configured; did you mean %.100s?",
-			   id, near);
+		load_error(l, reader_child(n, "organisation"), NULL,
+			   "organisation %.100s is not configured; did you mean %.100s?", id, near);
 	else
-		load_error(l, reader_child(n, "organisation"), "add it under organisations:",
-			   "organisation %.100s is not configured", id);
+		load_error(l, reader_child(n, "organisation"),
+			   "add it under organisations:", "organisation %.100s is not configured", id);
 	return -1;
 }
 
@@ -135,7 +135,8 @@ hash_of(struct loader *l, struct fy_node *n, const char *text, struct sha256 *re
 		return false;
 	}
 	if (s.n < API_KEY_MIN) {
-		load_error(l, n, "make one with: openssl rand -hex 24", "an API key shorter than %d bytes", API_KEY_MIN);
+		load_error(l, n, "make one with: openssl rand -hex 24",
+			   "an API key shorter than %d bytes", API_KEY_MIN);
 		return false;
 	}
 	digest_sha256(s.p, s.n, ret);
@@ -157,14 +158,16 @@ key_text(struct loader *l, struct fy_node *n, struct config_api_key *key)
 		return NULL;
 	}
 	if (key->hash && !slice_starts(slice_of(key->hash), SLICE(HASH_PREFIX))) {
-		load_error(l, n, "a plain key stands in the list itself", "hash: " HASH_PREFIX " and 64 digits are expected");
+		load_error(l, n, "a plain key stands in the list itself",
+			   "hash: " HASH_PREFIX " and 64 digits are expected");
 		return NULL;
 	}
 	if (key->hash)
 		return key->hash;
 	value = getenv(key->env);
 	if (!value || !*value) {
-		load_error(l, reader_child(n, "env"), NULL, "environment variable %.100s is not set", key->env);
+		load_error(l, reader_child(n, "env"), NULL,
+			   "environment variable %.100s is not set", key->env);
 		return NULL;
 	}
 	return value;
@@ -183,7 +186,9 @@ load_key(struct tenants_reader *r, struct fy_node *n, unsigned rule, unsigned ro
 		return;
 	must(r->n_keys < room);
 	k = &r->keys[r->n_keys++];
-	*k = (struct tenant_key){ .hash = hash, .name = entry.name ? entry.name : "", .weight = entry.weight, .rule = rule };
+	*k = (struct tenant_key){
+		.hash = hash, .name = entry.name ? entry.name : "", .weight = entry.weight, .rule = rule
+	};
 	id = (struct slice){ (const char *)k->hash.b, sizeof(k->hash.b) };
 	if (map_get(&r->hashes, id))
 		load_error(r->l, n, NULL, "this key is configured twice");
@@ -204,7 +209,8 @@ load_rule(struct tenants_reader *r, struct fy_node *n, struct tenant_rule *rule)
 		return;
 	}
 	if (reader_child(n, "scheduling"))
-		load_error(l, reader_child(n, "scheduling"), "write it at the top level", "scheduling: holds for all tenants");
+		load_error(l, reader_child(n, "scheduling"), "write it at the top level",
+			   "scheduling: holds for all tenants");
 	rule->pattern = t.id;
 	rule->is_glob = strpbrk(t.id, "*?") != NULL;
 	rule->organisation = find_organisation(l, n, t.organisation);
@@ -227,7 +233,8 @@ count_keys(struct loader *l, struct fy_node *list)
 	unsigned sum = 0;
 
 	while ((n = reader_next(list, &at)) && sum <= CONFIG_KEYS_MAX)
-		sum += reader_count(l, reader_child(n, "api_keys"), CONFIG_KEYS_MAX, "api_keys of one tenant");
+		sum += reader_count(l, reader_child(n, "api_keys"), CONFIG_KEYS_MAX,
+				    "api_keys of one tenant");
 	if (sum <= CONFIG_KEYS_MAX)
 		return sum;
 	load_error(l, list, NULL, "more than %d API keys", CONFIG_KEYS_MAX);

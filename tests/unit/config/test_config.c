@@ -53,7 +53,8 @@ every_mistake_is_named_with_its_place(void **state)
 		const char *text, *where, *what, *hint;
 	} rows[] = {
 		{ "hots: x", "f.yaml:1:1", "unknown key hots", "did you mean host?" },
-		{ "models:\n  - {model_id: a, engin: sim}", "f.yaml:2:19", "unknown key models[].engin", "did you mean engine?" },
+		{ "models:\n  - {model_id: a, engin: sim}", "f.yaml:2:19",
+		  "unknown key models[].engin", "did you mean engine?" },
 		{ "port: 1\nport: 2", "f.yaml:2:1", "duplicate key port", "" },
 		{ "port: \"8000\"", "f.yaml:1:7", "port: a number is expected", "quotes" },
 		{ "port: 80.5", "f.yaml:1:7", "a whole number is expected", "" },
@@ -69,29 +70,38 @@ every_mistake_is_named_with_its_place(void **state)
 		{ "host: [a]", "f.yaml:1:1", "one value is expected", "" },
 		{ "- a", "f.yaml:1:3", "must be a mapping", "" },
 		{ "cache: [", "f.yaml:2:1", "closing bracket", "" },
-		{ "models: [{model_id: a, engine: llamacpp}]", "f.yaml:1:32", "not started by this version", "openai" },
+		{ "models: [{model_id: a, engine: llamacpp}]", "f.yaml:1:32",
+		  "not started by this version", "openai" },
 		{ "models: [{model_id: a, engine: openai}]", "f.yaml:1:11", "needs an endpoint", "" },
-		{ "models: [{model_id: a, engine: openai, endpoint: ftp://x}]", "f.yaml:1:50", "no address", "" },
+		{ "models: [{model_id: a, engine: openai, endpoint: ftp://x}]", "f.yaml:1:50",
+		  "no address", "" },
 		{ "models: [{engine: sim}]", "f.yaml:1:11", "without model_id", "" },
-		{ "models: [{model_id: a, engine: sim}, {model_id: a, engine: sim}]", "f.yaml:1:39", "stands twice", "" },
-		{ "models: [{model_id: x/a, engine: sim}, {model_id: y/A, engine: sim}]", "f.yaml:1:41", "same name", "" },
+		{ "models: [{model_id: a, engine: sim}, {model_id: a, engine: sim}]", "f.yaml:1:39",
+		  "stands twice", "" },
+		{ "models: [{model_id: x/a, engine: sim}, {model_id: y/A, engine: sim}]",
+		  "f.yaml:1:41", "same name", "" },
 		{ "tenants: [{id: a}, {id: a}]", "f.yaml:1:25", "stands twice", "" },
 		{ "tenants: [{weight: 1}]", "f.yaml:1:12", "without id", "" },
 		{ "tenants: [{id: a, weight: 0}]", "f.yaml:1:27", "out of range", "" },
-		{ "organisations: [{id: laboratory}]\ntenants: [{id: a, organisation: labratory}]", "f.yaml:2:33",
-		  "did you mean laboratory?", "" },
-		{ "tenants: [{id: 'a*', api_keys: [sk-long-enough]}]", "f.yaml:1:33", "a glob names many", "" },
+		{ "organisations: [{id: laboratory}]\ntenants: [{id: a, organisation: labratory}]",
+		  "f.yaml:2:33", "did you mean laboratory?", "" },
+		{ "tenants: [{id: 'a*', api_keys: [sk-long-enough]}]", "f.yaml:1:33",
+		  "a glob names many", "" },
 		{ "tenants: [{id: a, api_keys: [short]}]", "f.yaml:1:30", "shorter than 8", "" },
 		{ "tenants: [{id: a, api_keys: ['sha256:00']}]", "f.yaml:1:30", "no SHA-256", "" },
 		{ "tenants: [{id: a, api_keys: [{name: x}]}]", "f.yaml:1:31", "either hash or env", "" },
-		{ "tenants: [{id: a, api_keys: [sk-same-key]}, {id: b, api_keys: [sk-same-key]}]", "f.yaml:1:64",
-		  "configured twice", "" },
+		{ "tenants: [{id: a, api_keys: [sk-same-key]}, {id: b, api_keys: [sk-same-key]}]",
+		  "f.yaml:1:64", "configured twice", "" },
 		{ "tenants: [{id: a, scheduling: fifo}]", "f.yaml:1:31", "holds for all", "top level" },
 		{ "tenant_defaults: {id: a}", "f.yaml:1:23", "nobody in particular", "" },
 		{ "trusted_peers: [10.0.0]", "f.yaml:1:17", "no address", "" },
 		{ "admin_key: 'sha256:1'", "f.yaml:1:12", "no SHA-256", "" },
-		{ "host: ${KVWARDEN_TEST_UNSET}", "f.yaml:1:7", "KVWARDEN_TEST_UNSET is not set", "${NAME:-text}" },
+		{ "host: ${KVWARDEN_TEST_UNSET}", "f.yaml:1:7", "KVWARDEN_TEST_UNSET is not set",
+		  "${NAME:-text}" },
 		{ "host: ${X", "f.yaml:1:7", "without its }", "" },
+		{ "# a\n%YAML 1.2\n---\n", "f.yaml:2:1", "directives", "" },
+		{ "host: a\x01", "f.yaml:1:8", "control character", "" },
+		{ "host: \xff", "f.yaml:1:7", "not UTF-8", "" },
 		{ "<<: {host: a}", "f.yaml:1:1", "unknown key <<", "" },
 	};
 
@@ -100,9 +110,10 @@ every_mistake_is_named_with_its_place(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		assert_null(parse(rows[i].text));
 		assert_true(errs.n >= 1);
-		if (strcmp(errs.v[0].where, rows[i].where) != 0 || !strstr(errs.v[0].what, rows[i].what) ||
-		    !strstr(errs.v[0].hint, rows[i].hint))
-			fail_msg("%s\n got %s: %s (%s)", rows[i].text, errs.v[0].where, errs.v[0].what, errs.v[0].hint);
+		if (strcmp(errs.v[0].where, rows[i].where) != 0 ||
+		    !strstr(errs.v[0].what, rows[i].what) || !strstr(errs.v[0].hint, rows[i].hint))
+			fail_msg("%s\n got %s: %s (%s)", rows[i].text, errs.v[0].where,
+				 errs.v[0].what, errs.v[0].hint);
 	}
 }
 
@@ -156,12 +167,13 @@ secrets_are_never_shown(void **state)
 static void
 tenants_inherit_field_by_field(void **state)
 {
-	struct config *c = parse_ok("admission_timeout_s: 30\n"
-				    "tenant_defaults: {rate_limit_rpm: 600, rate_limit_burst: 10, queue_requests: 5}\n"
-				    "organisations: [{id: lab, weight: 2}]\n"
-				    "tenants:\n"
-				    "  - {id: quiet, organisation: lab, rate_limit_rpm: 6000, rate_limit_action: queue}\n"
-				    "  - {id: 'team-*', rate_limit_tpm: 1000, queue_age_s: 5}\n");
+	struct config *c = parse_ok(
+		"admission_timeout_s: 30\n"
+		"tenant_defaults: {rate_limit_rpm: 600, rate_limit_burst: 10, queue_requests: 5}\n"
+		"organisations: [{id: lab, weight: 2}]\n"
+		"tenants:\n"
+		"  - {id: quiet, organisation: lab, rate_limit_rpm: 6000, rate_limit_action: queue}\n"
+		"  - {id: 'team-*', rate_limit_tpm: 1000, queue_age_s: 5}\n");
 	const struct tenant_rule *quiet = rule(c, "quiet"), *team = rule(c, "team-*");
 
 	(void)state;
@@ -285,7 +297,8 @@ defaults_are_those_of_the_modules(void **state)
 static void
 aliases_work_and_bombs_do_not_grow(void **state)
 {
-	struct config *c = parse_ok("tenants:\n  - &a {id: a, weight: 3}\ncache_manager: {x: &x [1, 1], y: &y [*x, *x], z: [*y, *y]}");
+	struct config *c = parse_ok(
+		"tenants:\n  - &a {id: a, weight: 3}\ncache_manager: {x: &x [1, 1], y: &y [*x, *x], z: [*y, *y]}");
 
 	(void)state;
 	assert_true(rule(c, "a")->limits.weight == 3);
@@ -323,9 +336,11 @@ a_file_that_is_too_large_is_refused(void **state)
 static void
 reload_names_what_needs_a_restart(void **state)
 {
-	struct config *was = parse_ok("port: 1\nmodels: [{model_id: a, engine: sim}]\ntenants: [{id: q, weight: 1}]");
-	struct config *now = parse_ok("port: 2\nscheduling: fifo\nmodels: [{model_id: a, engine: sim, sim_host: h100, max_in_flight: 3}]\n"
-				      "tenants: [{id: q, weight: 2}]");
+	struct config *was =
+		parse_ok("port: 1\nmodels: [{model_id: a, engine: sim}]\ntenants: [{id: q, weight: 1}]");
+	struct config *now = parse_ok(
+		"port: 2\nscheduling: fifo\nmodels: [{model_id: a, engine: sim, sim_host: h100, max_in_flight: 3}]\n"
+		"tenants: [{id: q, weight: 2}]");
 	struct diag d[4];
 
 	(void)state;

@@ -50,8 +50,8 @@ static void
 show_with_environment(struct buf *out)
 {
 	struct config_errors errs;
-	struct config *c =
-		config_parse(SLICE("models: [{model_id: m, engine: vllm, port: 8010}]"), "probe", &errs);
+	struct config *c = config_parse(SLICE("models: [{model_id: m, engine: vllm, port: 8010}]"),
+					"probe", &errs);
 	struct diag d;
 
 	assert_non_null(c);
