@@ -6,7 +6,7 @@
 #include "cli/bench_load.h"
 #include "cli/config.h"
 #include "cli/demo.h"
-#include "cli/sim_serve.h"
+#include "cli/sim.h"
 
 #define NEAR 3 /* letters that a mistyped command may differ by */
 
