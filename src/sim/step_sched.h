@@ -36,8 +36,9 @@ struct sched_params {
 	bool async;
 };
 
-/* @n tokens; equal (seed, offset) are equal tokens. */
+/* @n tokens: those at @tokens, which outlive the request; without, tokens made of (seed, offset), equal for equal ones. */
 struct sched_segment {
+	const uint32_t *tokens;
 	uint64_t seed;
 	uint32_t n;
 };

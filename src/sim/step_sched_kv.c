@@ -44,6 +44,8 @@ next_token(struct sched_request *q)
 	if (q->segment == q->n_segments)
 		return TOKEN_GENERATED + q->seq;
 	g = &q->segments[q->segment];
+	if (g->tokens)
+		return g->tokens[q->offset++];
 	return (g->seed % TOKEN_MODULUS * TOKEN_SEED_STEP + (uint64_t)q->offset++ * TOKEN_OFFSET_STEP) %
 	       TOKEN_MODULUS;
 }
