@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/sim.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/diag.h"
+#include "cli/read_file.h"
+#include "cli/sim_replay.h"
 #include "cli/sim_serve.h"
+#include "sim/replay.h"
 #include "sim/step_time.h"
 #include "sim/workload.h"
 
@@ -12,28 +14,6 @@ enum {
 	EXIT_CANNOT_RUN = 1,
 	EXIT_USAGE = 2
 };
-
-#define READ_BYTES 65536
-
-static int
-read_file(const char *path, struct buf *ret)
-{
-	FILE *f = fopen(path, "rb");
-	char chunk[READ_BYTES];
-	int e = 0;
-	size_t n;
-
-	if (!f)
-		return -errno;
-	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
-		buf_add(ret, chunk, n);
-	if (ferror(f))
-		e = -EIO;
-	else if (ret->overflow)
-		e = -EFBIG;
-	fclose(f);
-	return e;
-}
 
 static void
 print_line(void *ctx, struct slice line)
@@ -46,13 +26,10 @@ static int
 run_steps(const char *path, struct buf *text, struct diag *diag)
 {
 	struct workload w;
-	int e = read_file(path, text);
+	int e = cli_read_file(path, text, diag);
 
-	if (e < 0) {
-		diag_what(diag, "cannot be read: %s", strerror(-e));
-		return e;
-	}
-	e = workload_read(&w, buf_slice(text), diag);
+	if (e == 0)
+		e = workload_read(&w, buf_slice(text), diag);
 	if (e < 0)
 		return e;
 	e = workload_run(&w, print_line, stdout, diag);
@@ -97,7 +74,10 @@ presets(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	buf_init(&out, BUF_MAX_DEFAULT);
+	buf_add_str(&out, "engines (--preset):\n");
 	step_presets_describe(&out);
+	buf_add_str(&out, "hosts (--host of replay):\n");
+	replay_hosts_describe(&out);
 	fputs(buf_cstr(&out), stdout);
 	buf_finish(&out);
 	return 0;
@@ -109,7 +89,7 @@ cli_sim(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} verbs[] = { { "steps", steps }, { "presets", presets } };
+	} verbs[] = { { "steps", steps }, { "replay", cli_sim_replay }, { "presets", presets } };
 
 	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++)
 		if (strcmp(argv[1], verbs[i].name) == 0)
