@@ -172,8 +172,11 @@ static void
 print_table(const struct replay_command *c, const struct replay_trace *t,
 	    const struct replay_quantiles *all)
 {
-	printf("simulated: %s, host %s (%s)\n", c->run.preset->name, c->run.host->name,
-	       c->run.host->about);
+	const struct replay_host *h = c->run.host;
+
+	printf("simulated: %s, host %s (%s)\n", c->run.preset->name, h->name, h->about);
+	printf("host: in %g +- %g ms, request %g ms, chunk %g ms, wake %g ms, blank first %g\n",
+	       h->in_ms, h->in_sd_ms, h->request_ms, h->chunk_ms, h->idle_mean_ms, h->blank_share);
 	printf("rows from %g s on; ms; median of %u seed%s\n", c->warmup_s, c->seeds,
 	       c->seeds > 1 ? "s" : "");
 	printf("%-20s %9s %9s %9s %9s %9s %9s\n", "tenant", "ok", "refused", "ttft p50", "p90", "p99",
