@@ -7,23 +7,23 @@
 
 #include "admission/policy.h"
 
-#define DRAIN_SLOTS 16			/* an abort's permit comes back within lag * (1 + 1/16) */
-#define RATE_HALF_LIFE_US 10e6		/* memory of the service rate */
-#define WAIT_UNKNOWN_US 1000000u	/* predicted while no rate is known */
+#define DRAIN_SLOTS 16		 /* an abort's permit comes back within lag * (1 + 1/16) */
+#define RATE_HALF_LIFE_US 10e6	 /* memory of the service rate */
+#define WAIT_UNKNOWN_US 1000000u /* predicted while no rate is known */
 #define WAIT_MIN_US 50000u
 #define WAIT_MAX_US 600000000u
 
 struct engine {
 	bool ready;
 	unsigned window_set, granted, queued;
-	struct heap shares;		/* with an eligible flow */
-	struct heap held;		/* flows that the gate turned away, by held_until_us */
+	struct heap shares; /* with an eligible flow */
+	struct heap held;   /* flows that the gate turned away, by held_until_us */
 	struct list flows;
-	double vnow;			/* virtual time of the share served last */
-	double weight_queued;		/* sum of weights of shares in the heap */
+	double vnow;	      /* virtual time of the share served last */
+	double weight_queued; /* sum of weights of shares in the heap */
 	/* permits of aborted requests, by the time when they come free */
 	unsigned draining, drain[DRAIN_SLOTS];
-	uint64_t drain_slot;		/* number of the oldest slot not yet freed */
+	uint64_t drain_slot; /* number of the oldest slot not yet freed */
 	/* cost finished per second: sums that decay */
 	double rate_cost, rate_time_s;
 	uint64_t rate_at_us;
@@ -44,8 +44,10 @@ struct admission {
 static bool
 deadline_less(const struct heap_node *a, const struct heap_node *b)
 {
-	const struct admission_request *x = container_of((uintptr_t)a, const struct admission_request, deadline);
-	const struct admission_request *y = container_of((uintptr_t)b, const struct admission_request, deadline);
+	const struct admission_request *x =
+		container_of((uintptr_t)a, const struct admission_request, deadline);
+	const struct admission_request *y =
+		container_of((uintptr_t)b, const struct admission_request, deadline);
 
 	return x->deadline_us != y->deadline_us ? x->deadline_us < y->deadline_us : x->seq < y->seq;
 }
@@ -106,7 +108,8 @@ admission_engine_ready(struct admission *a, unsigned engine, bool ready)
 double
 admission_cost(uint64_t prompt_bytes, int64_t max_tokens)
 {
-	int64_t out = max_tokens < 0 ? ADMISSION_OUTPUT_TOK_ASSUMED : MIN(max_tokens, ADMISSION_OUTPUT_TOK_ASSUMED);
+	int64_t out = max_tokens < 0 ? ADMISSION_OUTPUT_TOK_ASSUMED
+				     : MIN(max_tokens, ADMISSION_OUTPUT_TOK_ASSUMED);
 
 	return fmax(1.0, (double)prompt_bytes / 4.0 + 2.0 * (double)out);
 }
@@ -126,7 +129,8 @@ admission_share_init(struct admission_share *s, double weight)
 }
 
 void
-admission_flow_init(struct admission *a, struct admission_flow *f, unsigned engine, struct admission_share *share)
+admission_flow_init(struct admission *a, struct admission_flow *f, unsigned engine,
+		    struct admission_share *share)
 {
 	struct engine *e = engine_at(a, engine);
 
@@ -335,8 +339,10 @@ next_of(struct admission *a, struct engine *e, uint64_t now_us)
 
 	while ((top = heap_peek(&e->shares)) != NULL) {
 		struct admission_share *s = container_of(top, struct admission_share, node);
-		struct admission_flow *f = container_of(heap_peek(&s->flows), struct admission_flow, node);
-		struct admission_request *r = container_of(heap_peek(&f->requests), struct admission_request, node);
+		struct admission_flow *f =
+			container_of(heap_peek(&s->flows), struct admission_flow, node);
+		struct admission_request *r =
+			container_of(heap_peek(&f->requests), struct admission_request, node);
 		uint64_t retry_us = UINT64_MAX;
 
 		if (!a->gate || a->gate(a->ctx, r, now_us, &retry_us)) {

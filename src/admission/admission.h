@@ -24,64 +24,73 @@
 #include "base/list.h"
 #include "base/must.h"
 
-enum admission_policy { ADMISSION_FIFO, ADMISSION_DRR, ADMISSION_WINDOW, ADMISSION_POLICIES };
+enum admission_policy {
+	ADMISSION_FIFO,
+	ADMISSION_DRR,
+	ADMISSION_WINDOW,
+	ADMISSION_POLICIES
+};
 
 /* "fifo", "drr", "window"; "fair" is the window's other name until there is more to it.  -EINVAL for another. */
 MUST_CHECK int admission_policy_parse(const char *name, enum admission_policy *ret);
 const char *admission_policy_name(enum admission_policy p);
 
 enum admission_state {
-	ADMISSION_NEW,		/* not known here */
+	ADMISSION_NEW, /* not known here */
 	ADMISSION_QUEUED,
-	ADMISSION_GRANTED,	/* holds a permit */
-	ADMISSION_DONE,		/* finished, aborted, expired or rejected */
+	ADMISSION_GRANTED, /* holds a permit */
+	ADMISSION_DONE,	   /* finished, aborted, expired or rejected */
 };
 
 enum admission_reason {
 	ADMISSION_OK,
-	ADMISSION_QUEUE_REQUESTS,	/* the tenant's queue has as many requests as it may */
-	ADMISSION_QUEUE_BYTES,		/* or as many bytes */
-	ADMISSION_QUEUE_AGE,		/* it waited as long as it may */
-	ADMISSION_QUEUE_GLOBAL,		/* all queues together are full */
+	ADMISSION_QUEUE_REQUESTS, /* the tenant's queue has as many requests as it may */
+	ADMISSION_QUEUE_BYTES,	  /* or as many bytes */
+	ADMISSION_QUEUE_AGE,	  /* it waited as long as it may */
+	ADMISSION_QUEUE_GLOBAL,	  /* all queues together are full */
 };
 const char *admission_reason_name(enum admission_reason r);
 
 /* An organisation at one engine, or a tenant that has none: what shares the engine at the top level. */
 struct admission_share {
-	struct heap_node node;		/* in the engine's heap while it has an eligible flow */
-	struct heap flows;		/* eligible flows with requests */
-	double vtime;			/* cost received / weight */
-	double weight;			/* > 0 */
-	bool queued;			/* in the engine's heap */
+	struct heap_node node; /* in the engine's heap while it has an eligible flow */
+	struct heap flows;     /* eligible flows with requests */
+	double vtime;	       /* cost received / weight */
+	double weight;	       /* > 0 */
+	bool queued;	       /* in the engine's heap */
 };
 
 /* One tenant's queue at one engine.  Zero it, then admission_flow_init(). */
 struct admission_flow {
 	unsigned engine;
-	double weight;			/* > 0, inside its organisation */
-	int priority;			/* for drr; lower first */
-	unsigned max_requests;		/* bounds of this queue */
+	double weight;	       /* > 0, inside its organisation */
+	int priority;	       /* for drr; lower first */
+	unsigned max_requests; /* bounds of this queue */
 	uint64_t max_bytes;
-	uint64_t max_age_us;		/* 0: a request that cannot go at once is rejected */
+	uint64_t max_age_us; /* 0: a request that cannot go at once is rejected */
 	/* read-only for others */
 	unsigned queued, granted;
 	uint64_t queued_bytes;
 	/* private */
 	struct admission_share own, *share;
 	struct heap requests;
-	struct heap_node node;		/* in share->flows, or in the engine's heap of held flows */
-	struct list link;		/* all flows of the engine */
+	struct heap_node node; /* in share->flows, or in the engine's heap of held flows */
+	struct list link;      /* all flows of the engine */
 	double vtime, queued_cost;
 	uint64_t held_until_us;
-	enum { FLOW_IDLE, FLOW_ELIGIBLE, FLOW_HELD } place;
+	enum {
+		FLOW_IDLE,
+		FLOW_ELIGIBLE,
+		FLOW_HELD
+	} place;
 };
 
 /* One request.  Zero it and fill the first block before admission_arrive(). */
 struct admission_request {
 	struct admission_flow *flow;
-	double cost;			/* estimate, > 0 */
-	uint32_t bytes;			/* of its body, for the bound of the queue */
-	int64_t max_tokens;		/* -1: not said */
+	double cost;	    /* estimate, > 0 */
+	uint32_t bytes;	    /* of its body, for the bound of the queue */
+	int64_t max_tokens; /* -1: not said */
 	void *user;
 	/* read-only for others */
 	enum admission_state state;
@@ -95,14 +104,15 @@ struct admission_request {
 
 struct admission_params {
 	enum admission_policy policy;
-	unsigned max_concurrent;	/* permits over all engines; 0: no bound */
-	unsigned queue_requests;	/* queued requests over all engines; 0: no bound */
+	unsigned max_concurrent; /* permits over all engines; 0: no bound */
+	unsigned queue_requests; /* queued requests over all engines; 0: no bound */
 	uint64_t abort_lag_us;
 };
 
 /* Asked before each grant: may @r enter now?  When not, its flow is passed over until *@retry_us (absolute), or until
  * admission_flow_release().  NULL: every request may. */
-typedef bool (*admission_gate_fn)(void *ctx, struct admission_request *r, uint64_t now_us, uint64_t *retry_us);
+typedef bool (*admission_gate_fn)(void *ctx, struct admission_request *r, uint64_t now_us,
+				  uint64_t *retry_us);
 
 struct admission;
 
@@ -118,7 +128,8 @@ void admission_engine_ready(struct admission *a, unsigned engine, bool ready);
 
 void admission_share_init(struct admission_share *s, double weight);
 /* @share: the organisation's share at that engine, or NULL for a tenant of its own. */
-void admission_flow_init(struct admission *a, struct admission_flow *f, unsigned engine, struct admission_share *share);
+void admission_flow_init(struct admission *a, struct admission_flow *f, unsigned engine,
+			 struct admission_share *share);
 /* Takes an idle flow (no request queued or granted) out. */
 void admission_flow_finish(struct admission *a, struct admission_flow *f);
 /* A held flow may try again at once. */
@@ -130,11 +141,13 @@ double admission_cost(uint64_t prompt_bytes, int64_t max_tokens);
 double admission_cost_used(int64_t prompt_tok, int64_t completion_tok);
 
 /* Queues @r, or rejects it; then *@ret_wait_us is the predicted wait of such a request. */
-enum admission_reason admission_arrive(struct admission *a, struct admission_request *r, uint64_t now_us, uint64_t *ret_wait_us);
+enum admission_reason admission_arrive(struct admission *a, struct admission_request *r,
+				       uint64_t now_us, uint64_t *ret_wait_us);
 /* The next request that may enter its engine, or NULL.  Its permit is taken. */
 struct admission_request *admission_next_grant(struct admission *a, uint64_t now_us);
 void admission_first_token(struct admission *a, struct admission_request *r, uint64_t now_us);
-void admission_progress(struct admission *a, struct admission_request *r, unsigned tokens, uint64_t now_us);
+void
+admission_progress(struct admission *a, struct admission_request *r, unsigned tokens, uint64_t now_us);
 /* The engine is done with it.  @used < 0: not known, the estimate stands. */
 void admission_finish(struct admission *a, struct admission_request *r, double used, uint64_t now_us);
 /* Gives up @r in whatever state it is; harmless when it is done already. */
@@ -147,15 +160,17 @@ void admission_tick(struct admission *a, uint64_t now_us);
 uint64_t admission_next_deadline(struct admission *a);
 
 /* How long @r's tenant waits for one more request of that cost: the work before it over its share of the engine's rate. */
-uint64_t admission_predict_wait(struct admission *a, const struct admission_flow *f, double cost, uint64_t now_us);
+uint64_t admission_predict_wait(struct admission *a, const struct admission_flow *f, double cost,
+				uint64_t now_us);
 
 struct admission_engine_stats {
-	unsigned window;		/* in force; 0: no bound */
+	unsigned window; /* in force; 0: no bound */
 	unsigned granted, draining, queued;
 	uint64_t admitted, rejected, expired, aborted;
-	double cost_rate;		/* cost finished per second, lately */
+	double cost_rate; /* cost finished per second, lately */
 };
-void admission_engine_stats(const struct admission *a, unsigned engine, struct admission_engine_stats *ret);
+void
+admission_engine_stats(const struct admission *a, unsigned engine, struct admission_engine_stats *ret);
 /* Over all engines. */
 unsigned admission_queued(const struct admission *a);
 unsigned admission_granted(const struct admission *a);

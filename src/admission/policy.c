@@ -81,7 +81,8 @@ rank_drr(const struct admission_flow *f, const struct admission_request *r)
 const struct admission_policy_ops admission_policies[ADMISSION_POLICIES] = {
 	[ADMISSION_FIFO] = { "fifo", 0, false, rank_none, flow_less_by_head, share_less_by_head },
 	[ADMISSION_DRR] = { "drr", 0, false, rank_drr, flow_less_by_head, share_less_by_head },
-	[ADMISSION_WINDOW] = { "window", ADMISSION_WINDOW_DEFAULT, true, rank_none, flow_less_by_vtime, share_less_by_vtime },
+	[ADMISSION_WINDOW] = { "window", ADMISSION_WINDOW_DEFAULT, true, rank_none,
+			       flow_less_by_vtime, share_less_by_vtime },
 };
 
 int

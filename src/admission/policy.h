@@ -5,8 +5,8 @@
 
 struct admission_policy_ops {
 	const char *name;
-	unsigned window_auto;		/* 0: no bound */
-	bool by_vtime;			/* order flows by service received, and count it */
+	unsigned window_auto; /* 0: no bound */
+	bool by_vtime;	      /* order flows by service received, and count it */
 	/* Order of a request among those of its flow (and of all flows, unless by_vtime); lower first, then arrival. */
 	int64_t (*rank)(const struct admission_flow *f, const struct admission_request *r);
 	heap_less_fn flow_less, share_less;

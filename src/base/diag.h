@@ -9,10 +9,10 @@
 #include "base/must.h"
 
 struct diag {
-	char where[256];	/* "kvwarden.yaml:12:5", "--port", "KVWARDEN_TELEMETRY"; may be empty */
-	char what[512];		/* one sentence without a full stop */
-	char hint[512];		/* what to do about it; may be empty */
-	char excerpt[512];	/* source line and caret, with line ends; may be empty */
+	char where[256];   /* "kvwarden.yaml:12:5", "--port", "KVWARDEN_TELEMETRY"; may be empty */
+	char what[512];	   /* one sentence without a full stop */
+	char hint[512];	   /* what to do about it; may be empty */
+	char excerpt[512]; /* source line and caret, with line ends; may be empty */
 };
 
 /* Fill a field; a NULL @d is ignored. */

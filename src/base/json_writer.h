@@ -14,7 +14,7 @@
 
 struct json_writer {
 	struct buf *out;
-	uint32_t filled;	/* bit per level: something stands there already */
+	uint32_t filled; /* bit per level: something stands there already */
 	unsigned depth;
 	bool after_key;
 };
@@ -27,7 +27,7 @@ void jw_end_object(struct json_writer *w);
 void jw_end_array(struct json_writer *w);
 void jw_key(struct json_writer *w, const char *key);
 void jw_key_slice(struct json_writer *w, struct slice key);
-void jw_str(struct json_writer *w, const char *s);	/* NULL writes null */
+void jw_str(struct json_writer *w, const char *s); /* NULL writes null */
 void jw_slice(struct json_writer *w, struct slice s);
 void jw_int(struct json_writer *w, int64_t v);
 void jw_uint(struct json_writer *w, uint64_t v);

@@ -32,7 +32,7 @@ log_level_parse(const char *name, enum log_level *ret)
 		const char *name;
 		enum log_level level;
 	} known[] = {
-		{ "error", LOG_ERROR }, { "critical", LOG_ERROR }, { "warn", LOG_WARN },
+		{ "error", LOG_ERROR },	 { "critical", LOG_ERROR }, { "warn", LOG_WARN },
 		{ "warning", LOG_WARN }, { "info", LOG_INFO },	    { "debug", LOG_DEBUG },
 	};
 
@@ -83,5 +83,6 @@ log_at(enum log_level level, const char *fmt, ...)
 void
 log_diag(enum log_level level, const struct diag *d)
 {
-	log_at(level, "%s%s%s%s%s", d->where, d->where[0] ? ": " : "", d->what, d->hint[0] ? "; " : "", d->hint);
+	log_at(level, "%s%s%s%s%s", d->where, d->where[0] ? ": " : "", d->what,
+	       d->hint[0] ? "; " : "", d->hint);
 }

@@ -10,9 +10,14 @@
 #include "base/diag.h"
 #include "base/must.h"
 
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_level {
+	LOG_ERROR,
+	LOG_WARN,
+	LOG_INFO,
+	LOG_DEBUG
+};
 
-#define LOG_LINE_MAX 2048	/* a longer message is cut */
+#define LOG_LINE_MAX 2048 /* a longer message is cut */
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);

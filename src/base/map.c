@@ -164,7 +164,7 @@ map_del(struct map *m, struct slice key)
 	if (s) {
 		old = s->value;
 		s->value = NULL;
-		s->key = SLICE("");	/* not the caller's key any more, but not free either */
+		s->key = SLICE(""); /* not the caller's key any more, but not free either */
 		m->len--;
 	}
 	return old;

@@ -12,14 +12,14 @@
 #include "base/str.h"
 
 struct map_slot {
-	struct slice key;	/* key.p NULL: free; value NULL with a key: removed */
+	struct slice key; /* key.p NULL: free; value NULL with a key: removed */
 	uint64_t hash;
 	void *value;
 };
 
 struct map {
 	struct map_slot *slots;
-	size_t cap, len, used;	/* used counts removed slots too */
+	size_t cap, len, used; /* used counts removed slots too */
 	uint64_t seed[2];
 };
 

@@ -21,7 +21,7 @@
 #endif
 
 /* The struct that @member is in, from a pointer to that member. */
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 _Noreturn void must_fail(const char *cond, const char *file, int line);
 

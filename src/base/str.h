@@ -17,7 +17,10 @@ struct slice {
 };
 
 #define SLICE(lit) ((struct slice){ (lit), sizeof(lit) - 1 })
-#define SLICE_INIT(lit) { (lit), sizeof(lit) - 1 } /* in the initializer of a static object */
+#define SLICE_INIT(lit)                                                                            \
+	{                                                                                          \
+		(lit), sizeof(lit) - 1                                                             \
+	} /* in the initializer of a static object */
 #define SLICE_FMT "%.*s"
 #define SLICE_ARG(s) (int)(s).n, (s).p
 

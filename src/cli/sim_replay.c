@@ -114,7 +114,8 @@ parse(struct replay_command *c, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		if (!parse_option(c, option, optarg)) {
 			if (option != '?')
-				fprintf(stderr, "kvwarden sim replay: '%s' is not a value that is known\n", optarg);
+				fprintf(stderr, "kvwarden sim replay: '%s' is not a value that is known\n",
+					optarg);
 			return false;
 		}
 	c->trace = argv[optind];
@@ -179,8 +180,8 @@ print_table(const struct replay_command *c, const struct replay_trace *t,
 	       h->in_ms, h->in_sd_ms, h->request_ms, h->chunk_ms, h->idle_mean_ms, h->blank_share);
 	printf("rows from %g s on; ms; median of %u seed%s\n", c->warmup_s, c->seeds,
 	       c->seeds > 1 ? "s" : "");
-	printf("%-20s %9s %9s %9s %9s %9s %9s\n", "tenant", "ok", "refused", "ttft p50", "p90", "p99",
-	       "tpot");
+	printf("%-20s %9s %9s %9s %9s %9s %9s\n", "tenant", "ok", "refused", "ttft p50", "p90",
+	       "p99", "tpot");
 	for (unsigned i = 0; i < t->n_tenants; i++) {
 		const struct replay_quantiles *q = &all[i];
 
@@ -213,8 +214,7 @@ write_rows(const char *path, const struct replay_trace *t, struct diag *diag)
 static int
 run_seeds(struct replay_command *c, struct replay_trace *t, struct diag *diag)
 {
-	struct replay_quantiles *all =
-		must_calloc((size_t)c->seeds * t->n_tenants + 1, sizeof(*all));
+	struct replay_quantiles *all = must_calloc((size_t)c->seeds * t->n_tenants + 1, sizeof(*all));
 	int e = 0;
 
 	for (unsigned i = 0; i < c->seeds && e == 0; i++, c->run.seed++) {
@@ -234,7 +234,7 @@ run_seeds(struct replay_command *c, struct replay_trace *t, struct diag *diag)
 static int
 replay(struct replay_command *c, struct diag *diag)
 {
-	struct replay_trace t;
+	struct replay_trace t = { 0 };
 	struct buf text;
 	int e;
 

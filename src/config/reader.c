@@ -58,8 +58,11 @@ config_unref(struct config *c)
 static struct slice
 line_of(struct slice text, int line)
 {
-	const char *p = text.p, *end = text.p + text.n, *nl;
+	const char *p = text.p, *end, *nl;
 
+	if (!text.n)
+		return SLICE("");
+	end = text.p + text.n;
 	for (; line > 0 && p < end; line--) {
 		nl = memchr(p, '\n', (size_t)(end - p));
 		p = nl ? nl + 1 : end;

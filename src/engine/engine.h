@@ -35,10 +35,10 @@ struct engine_ops {
 };
 
 struct engine_probe_times {
-	uint64_t starting_us;	/* between probes until the first answer */
-	uint64_t ready_us;	/* between probes afterwards */
-	uint64_t timeout_us;	/* for one probe */
-	unsigned lost_after;	/* failed probes in a row without progress that mean LOST */
+	uint64_t starting_us; /* between probes until the first answer */
+	uint64_t ready_us;    /* between probes afterwards */
+	uint64_t timeout_us;  /* for one probe */
+	unsigned lost_after;  /* failed probes in a row without progress that mean LOST */
 };
 
 /* @self_exe is the path of this binary, for the simulator's child.  NULL with @d filled when the endpoint is unusable. */

@@ -21,11 +21,11 @@ struct http_pool;
 struct http_conn;
 
 enum http_call_error {
-	HTTP_CALL_RESOLVE,	/* the host name has no address */
-	HTTP_CALL_CONNECT,	/* refused or unreachable */
+	HTTP_CALL_RESOLVE, /* the host name has no address */
+	HTTP_CALL_CONNECT, /* refused or unreachable */
 	HTTP_CALL_CONNECT_TIMEOUT,
 	HTTP_CALL_CLOSED,	/* the connection ended before the answer did */
-	HTTP_CALL_BAD_RESPONSE,	/* not HTTP, or over a limit */
+	HTTP_CALL_BAD_RESPONSE, /* not HTTP, or over a limit */
 	HTTP_CALL_TIMEOUT,	/* http_get() only */
 };
 
@@ -48,18 +48,18 @@ struct http_call_ops {
 
 struct http_call_request {
 	struct slice method;
-	struct slice target;		/* "/v1/chat/completions?x=y"; the pool adds the endpoint's base path */
-	struct http_headers headers;	/* without Host and framing */
+	struct slice target; /* "/v1/chat/completions?x=y"; the pool adds the endpoint's base path */
+	struct http_headers headers;		  /* without Host and framing */
 	struct slice body[HTTP_CALL_BODY_PIECES]; /* alive until the call ends */
-	unsigned body_pieces;		/* 0: no body */
+	unsigned body_pieces;			  /* 0: no body */
 };
 
 /* Memory of the caller.  Zero it before its first start. */
 struct http_call {
 	const struct http_call_ops *ops;
 	void *ctx;
-	struct http_conn *conn;		/* NULL: not running, or waiting for the host's address */
-	struct list link;		/* on the pool's waiting calls */
+	struct http_conn *conn; /* NULL: not running, or waiting for the host's address */
+	struct list link;	/* on the pool's waiting calls */
 	bool waiting, retried;
 	/* The head as it is sent, kept for a second try. */
 	struct buf head;
@@ -68,15 +68,16 @@ struct http_call {
 	struct http_pool *pool;
 };
 
-struct http_pool *http_pool_create(uv_loop_t *loop, const struct http_endpoint *ep, const struct http_client_limits *limits);
+struct http_pool *http_pool_create(uv_loop_t *loop, const struct http_endpoint *ep,
+				   const struct http_client_limits *limits);
 /* Ends all connections; running calls get on_error(CLOSED). */
 void http_pool_close(struct http_pool *p, void (*done)(void *ctx), void *ctx);
 void http_pool_destroy(struct http_pool *p);
 unsigned http_pool_connections(const struct http_pool *p);
 
 /* Sends the request.  Never fails at once: errors come by on_error, from the loop. */
-void http_call_start(struct http_call *c, struct http_pool *p, const struct http_call_request *rq, const struct http_call_ops *ops,
-		     void *ctx);
+void http_call_start(struct http_call *c, struct http_pool *p, const struct http_call_request *rq,
+		     const struct http_call_ops *ops, void *ctx);
 bool http_call_running(const struct http_call *c);
 /* Closes the engine's connection in this very turn; no callback follows.  Harmless when nothing runs. */
 void http_call_cancel(struct http_call *c);
@@ -84,6 +85,7 @@ void http_call_cancel(struct http_call *c);
 /* A GET whose whole answer (at most @max_bytes) comes at once; for probes.  @status 0 means @err says why. */
 typedef void (*http_get_fn)(void *ctx, unsigned status, struct slice body, const char *err);
 struct http_get;
-struct http_get *http_get_start(struct http_pool *p, const char *target, const struct http_headers *headers, size_t max_bytes,
-				uint32_t timeout_ms, http_get_fn done, void *ctx);
+struct http_get *
+http_get_start(struct http_pool *p, const char *target, const struct http_headers *headers,
+	       size_t max_bytes, uint32_t timeout_ms, http_get_fn done, void *ctx);
 void http_get_cancel(struct http_get *g);

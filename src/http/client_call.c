@@ -157,8 +157,8 @@ may_retry(const struct http_conn *c, enum http_call_error err)
 {
 	const struct http_call *call = c->call;
 
-	return err == HTTP_CALL_CLOSED && c->used_before && c->bytes_in == 0 && !call->retried && !c->pool->closing &&
-	       (!call->ops->may_retry || call->ops->may_retry(call->ctx));
+	return err == HTTP_CALL_CLOSED && c->used_before && c->bytes_in == 0 && !call->retried &&
+	       !c->pool->closing && (!call->ops->may_retry || call->ops->may_retry(call->ctx));
 }
 
 void
@@ -219,7 +219,8 @@ call_writable(struct http_conn *c)
 
 			skip -= gone;
 			if (s.n > gone)
-				iov[m.msg_iovlen++] = (struct iovec){ (void *)(uintptr_t)(s.p + gone), s.n - gone };
+				iov[m.msg_iovlen++] =
+					(struct iovec){ (void *)(uintptr_t)(s.p + gone), s.n - gone };
 		}
 		n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
@@ -289,7 +290,8 @@ call_readable(struct http_conn *c)
 	if (c->done)
 		answer_done(c, llhttp_get_error_pos(&c->parser) == buf + n);
 	else if (err != HPE_OK)
-		call_fail(c, HTTP_CALL_BAD_RESPONSE, c->error ? c->error : llhttp_get_error_reason(&c->parser));
+		call_fail(c, HTTP_CALL_BAD_RESPONSE,
+			  c->error ? c->error : llhttp_get_error_reason(&c->parser));
 	else if (c->call->ops->on_batch_end)
 		c->call->ops->on_batch_end(c->call->ctx);
 }
@@ -322,8 +324,8 @@ render_head(struct http_call *c, struct http_pool *p, const struct http_call_req
 }
 
 void
-http_call_start(struct http_call *c, struct http_pool *p, const struct http_call_request *rq, const struct http_call_ops *ops,
-		void *ctx)
+http_call_start(struct http_call *c, struct http_pool *p, const struct http_call_request *rq,
+		const struct http_call_ops *ops, void *ctx)
 {
 	must(!http_call_running(c) && rq->body_pieces <= HTTP_CALL_BODY_PIECES);
 	*c = (struct http_call){ .ops = ops, .ctx = ctx, .pool = p, .body_pieces = rq->body_pieces };

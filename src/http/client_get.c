@@ -76,10 +76,9 @@ on_timeout(uv_timer_t *t)
 	finish(t->data, 0, "no answer in time");
 }
 
-
 struct http_get *
-http_get_start(struct http_pool *p, const char *target, const struct http_headers *headers, size_t max_bytes, uint32_t timeout_ms,
-	       http_get_fn done, void *ctx)
+http_get_start(struct http_pool *p, const char *target, const struct http_headers *headers,
+	       size_t max_bytes, uint32_t timeout_ms, http_get_fn done, void *ctx)
 {
 	struct http_get *g = must_calloc(1, sizeof(*g));
 	struct http_call_request rq = { .method = SLICE("GET"), .target = slice_of(target) };

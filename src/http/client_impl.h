@@ -11,33 +11,38 @@
 #define HTTP_CLIENT_READ_BYTES (64 << 10)
 #define HTTP_CLIENT_TICK_MS 250
 
-enum client_state { CLIENT_CONNECTING, CLIENT_IDLE, CLIENT_BUSY, CLIENT_DEAD };
+enum client_state {
+	CLIENT_CONNECTING,
+	CLIENT_IDLE,
+	CLIENT_BUSY,
+	CLIENT_DEAD
+};
 
 struct http_conn {
 	struct http_pool *pool;
-	struct list link;		/* on one of the pool's lists, by state */
+	struct list link; /* on one of the pool's lists, by state */
 	uv_poll_t poll;
 	int fd, poll_events;
 	enum client_state state;
 	uint64_t since_us;
 	struct http_call *call;
-	bool used_before;		/* an earlier call ended well on it */
+	bool used_before; /* an earlier call ended well on it */
 
 	/* request */
-	struct buf out;			/* the head */
+	struct buf out; /* the head */
 	struct slice body[HTTP_CALL_BODY_PIECES];
 	unsigned body_pieces;
-	size_t sent, total;		/* bytes of head and body together */
+	size_t sent, total; /* bytes of head and body together */
 
 	/* answer */
 	llhttp_t parser;
-	struct buf head;		/* names and values of the fields, one after the other */
+	struct buf head; /* names and values of the fields, one after the other */
 	struct {
 		uint32_t name, name_n, value, value_n;
 	} fields[HTTP_HEADERS_MAX];
 	unsigned n_fields;
 	bool in_value, head_done, done, keep_alive;
-	size_t bytes_in;		/* of this call's answer */
+	size_t bytes_in; /* of this call's answer */
 	const char *error;
 };
 
@@ -46,9 +51,9 @@ struct http_pool {
 	struct http_endpoint ep;
 	struct http_client_limits limits;
 	struct list connecting, idle, busy;
-	struct list waiting;		/* calls until the address is known */
+	struct list waiting; /* calls until the address is known */
 	struct sockaddr_storage addr;
-	socklen_t addr_len;		/* 0: not known yet */
+	socklen_t addr_len; /* 0: not known yet */
 	uv_getaddrinfo_t resolver;
 	bool resolving, closing, closed;
 	unsigned n_conns, n_idle;
@@ -73,7 +78,7 @@ void client_destroy(struct http_conn *c);
 void pool_assign(struct http_pool *p, struct http_call *call, bool fresh);
 
 /* client_call.c */
-void call_attach(struct http_conn *c, struct http_call *call);	/* from now on @c works for @call */
+void call_attach(struct http_conn *c, struct http_call *call); /* from now on @c works for @call */
 void call_connected(struct http_conn *c);
 void call_readable(struct http_conn *c);
 void call_writable(struct http_conn *c);

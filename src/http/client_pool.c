@@ -209,7 +209,8 @@ on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 		else if (p->addr_len)
 			open_connection(p, call);
 		else
-			call_fail_unattached(call, HTTP_CALL_RESOLVE, status ? uv_strerror(status) : "no address");
+			call_fail_unattached(call, HTTP_CALL_RESOLVE,
+					     status ? uv_strerror(status) : "no address");
 	}
 	maybe_closed(p);
 }
@@ -236,7 +237,8 @@ pool_assign(struct http_pool *p, struct http_call *call, bool fresh)
 
 		snprintf(port, sizeof(port), "%u", p->ep.port);
 		p->resolver.data = p;
-		p->resolving = uv_getaddrinfo(p->loop, &p->resolver, on_resolved, p->ep.host, port, &hints) == 0;
+		p->resolving = uv_getaddrinfo(p->loop, &p->resolver, on_resolved, p->ep.host, port,
+					      &hints) == 0;
 		must(p->resolving);
 	}
 }
@@ -251,7 +253,8 @@ on_tick(uv_timer_t *t)
 	while ((it = list_first(&p->idle)) != NULL) {
 		struct http_conn *c = list_entry(it, struct http_conn, link);
 
-		if (now - c->since_us < (uint64_t)p->limits.idle_ms * 1000u && p->n_idle <= p->limits.idle_connections)
+		if (now - c->since_us < (uint64_t)p->limits.idle_ms * 1000u &&
+		    p->n_idle <= p->limits.idle_connections)
 			break;
 		client_destroy(c);
 	}
@@ -294,8 +297,8 @@ http_pool_close(struct http_pool *p, void (*done)(void *ctx), void *ctx)
 	p->closed_ctx = ctx;
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		while (!list_empty(lists[i]))
-			call_fail(list_entry(list_first(lists[i]), struct http_conn, link), HTTP_CALL_CLOSED,
-				  "the pool is closing");
+			call_fail(list_entry(list_first(lists[i]), struct http_conn, link),
+				  HTTP_CALL_CLOSED, "the pool is closing");
 	while (!list_empty(&p->idle))
 		client_destroy(list_entry(list_first(&p->idle), struct http_conn, link));
 	if (p->resolving)

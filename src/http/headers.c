@@ -47,19 +47,30 @@ bool
 http_header_is_hop(const struct http_headers *h, struct slice name)
 {
 	static const struct slice hop[] = {
-		SLICE_INIT("connection"), SLICE_INIT("keep-alive"), SLICE_INIT("proxy-connection"), SLICE_INIT("proxy-authenticate"),
-		SLICE_INIT("proxy-authorization"), SLICE_INIT("te"), SLICE_INIT("trailer"), SLICE_INIT("transfer-encoding"), SLICE_INIT("upgrade"),
-		SLICE_INIT("content-length"), SLICE_INIT("host"), SLICE_INIT("expect"),
+		SLICE_INIT("connection"),
+		SLICE_INIT("keep-alive"),
+		SLICE_INIT("proxy-connection"),
+		SLICE_INIT("proxy-authenticate"),
+		SLICE_INIT("proxy-authorization"),
+		SLICE_INIT("te"),
+		SLICE_INIT("trailer"),
+		SLICE_INIT("transfer-encoding"),
+		SLICE_INIT("upgrade"),
+		SLICE_INIT("content-length"),
+		SLICE_INIT("host"),
+		SLICE_INIT("expect"),
 	};
 
-	return is_one_of(name, hop, ARRAY_LEN(hop)) || http_header_has_token(h, SLICE("connection"), name);
+	return is_one_of(name, hop, ARRAY_LEN(hop)) ||
+	       http_header_has_token(h, SLICE("connection"), name);
 }
 
 bool
 http_header_is_secret(struct slice name)
 {
 	static const struct slice secret[] = {
-		SLICE_INIT("authorization"), SLICE_INIT("x-api-key"), SLICE_INIT("api-key"), SLICE_INIT("x-goog-api-key"), SLICE_INIT("cookie"),
+		SLICE_INIT("authorization"),  SLICE_INIT("x-api-key"), SLICE_INIT("api-key"),
+		SLICE_INIT("x-goog-api-key"), SLICE_INIT("cookie"),
 	};
 
 	return is_one_of(name, secret, ARRAY_LEN(secret));
@@ -73,8 +84,8 @@ http_request_id_valid(struct slice id)
 	for (size_t i = 0; i < id.n; i++) {
 		char c = id.p[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-		      c == ':' || c == '-'))
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '.' || c == '_' || c == ':' || c == '-'))
 			return false;
 	}
 	return true;

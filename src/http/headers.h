@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include "base/str.h"
 
-#define HTTP_HEADERS_MAX 200	/* fields in one list */
+#define HTTP_HEADERS_MAX 200 /* fields in one list */
 
 struct http_header {
 	struct slice name, value;

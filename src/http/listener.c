@@ -17,7 +17,8 @@ static void on_tick(uv_timer_t *t);
 static void on_prepare(uv_prepare_t *p);
 
 struct http_server *
-http_server_create(uv_loop_t *loop, const struct http_limits *limits, const struct http_server_ops *ops, void *ctx)
+http_server_create(uv_loop_t *loop, const struct http_limits *limits,
+		   const struct http_server_ops *ops, void *ctx)
 {
 	struct http_server *s = must_calloc(1, sizeof(*s));
 
@@ -64,8 +65,8 @@ http_server_note_buffered(struct http_server *s, int64_t delta)
 		return false;
 	must(delta >= 0 || s->noted >= (size_t)-delta);
 	s->noted = delta >= 0 ? s->noted + (size_t)delta : s->noted - (size_t)-delta;
-	s->stats.buffered_bytes =
-	    delta >= 0 ? s->stats.buffered_bytes + (size_t)delta : s->stats.buffered_bytes - (size_t)-delta;
+	s->stats.buffered_bytes = delta >= 0 ? s->stats.buffered_bytes + (size_t)delta
+					     : s->stats.buffered_bytes - (size_t)-delta;
 	return true;
 }
 
@@ -140,9 +141,11 @@ bind_address(const struct addrinfo *a)
 }
 
 int
-http_server_listen(struct http_server *s, const char *host, uint16_t port, int tag, uint16_t *ret_port, struct diag *d)
+http_server_listen(struct http_server *s, const char *host, uint16_t port, int tag,
+		   uint16_t *ret_port, struct diag *d)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *res = NULL;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV },
+			*res = NULL;
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	char service[8];
@@ -167,8 +170,8 @@ http_server_listen(struct http_server *s, const char *host, uint16_t port, int t
 	memset(&ss, 0, sizeof(ss));
 	getsockname(fd, (struct sockaddr *)&ss, &len);
 	if (ret_port)
-		*ret_port = ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port :
-							     ((struct sockaddr_in *)&ss)->sin_port);
+		*ret_port = ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
+							   : ((struct sockaddr_in *)&ss)->sin_port);
 	return add_listener(s, fd, tag, NULL, d);
 }
 
@@ -194,7 +197,8 @@ http_server_listen_unix(struct http_server *s, const char *path, int tag, struct
 	int fd, err;
 
 	if (strlen(path) >= sizeof(a.sun_path)) {
-		diag_what(d, "the socket's path is longer than %zu bytes: %s", sizeof(a.sun_path) - 1, path);
+		diag_what(d, "the socket's path is longer than %zu bytes: %s",
+			  sizeof(a.sun_path) - 1, path);
 		return -ENAMETOOLONG;
 	}
 	memcpy(a.sun_path, path, strlen(path) + 1);
@@ -226,8 +230,8 @@ expire(struct http_server *s, enum conn_state st, uint64_t after_us, uint64_t no
 			conn_destroy(c, HTTP_CLOSE_TIMEOUT);
 		else
 			conn_refuse(c, HTTP_REFUSE_TIMEOUT,
-				    st == CONN_HEAD ? "the request's head did not arrive in time" :
-						      "the request's body did not arrive in time");
+				    st == CONN_HEAD ? "the request's head did not arrive in time"
+						    : "the request's body did not arrive in time");
 		if (c->state == st) /* refused twice: it does not even take the answer */
 			conn_destroy(c, HTTP_CLOSE_TIMEOUT);
 	}
@@ -290,7 +294,8 @@ server_conn_closed(struct http_server *s)
 	if (s->accept_paused && !s->draining && !s->closing) {
 		s->accept_paused = false;
 		list_for_each(it, &s->listeners)
-			uv_poll_start(&list_entry(it, struct http_listener, link)->poll, UV_READABLE, on_accept);
+			uv_poll_start(&list_entry(it, struct http_listener, link)->poll,
+				      UV_READABLE, on_accept);
 	}
 	maybe_closed(s);
 }

@@ -25,25 +25,25 @@ struct http_exchange;
 
 /* Why an exchange ended; HTTP_CLOSE_DONE is the good one. */
 enum http_close {
-	HTTP_CLOSE_DONE,	/* the whole answer is in the kernel's hands */
-	HTTP_CLOSE_LEFT,	/* the client closed or reset (a half-close counts as leaving) */
-	HTTP_CLOSE_SLOW,	/* the client did not read its answer (slow_* limits) */
-	HTTP_CLOSE_TIMEOUT,	/* the body did not arrive in time; 408 was sent */
-	HTTP_CLOSE_BAD,		/* the body broke the grammar or a limit, or too much was read ahead */
-	HTTP_CLOSE_ABORTED,	/* http_abort() or the end of the server */
+	HTTP_CLOSE_DONE,    /* the whole answer is in the kernel's hands */
+	HTTP_CLOSE_LEFT,    /* the client closed or reset (a half-close counts as leaving) */
+	HTTP_CLOSE_SLOW,    /* the client did not read its answer (slow_* limits) */
+	HTTP_CLOSE_TIMEOUT, /* the body did not arrive in time; 408 was sent */
+	HTTP_CLOSE_BAD,	    /* the body broke the grammar or a limit, or too much was read ahead */
+	HTTP_CLOSE_ABORTED, /* http_abort() or the end of the server */
 };
 
 /* What the http layer refuses by itself; the user renders the error's body. */
 enum http_refusal {
-	HTTP_REFUSE_BAD_REQUEST,	/* 400 */
-	HTTP_REFUSE_TIMEOUT,		/* 408 */
-	HTTP_REFUSE_LENGTH,		/* 411 */
-	HTTP_REFUSE_BODY_SIZE,		/* 413 */
-	HTTP_REFUSE_URI_SIZE,		/* 414 */
-	HTTP_REFUSE_EXPECT,		/* 417 */
-	HTTP_REFUSE_HEAD_SIZE,		/* 431 */
-	HTTP_REFUSE_VERSION,		/* 505 */
-	HTTP_REFUSE_OVERLOAD,		/* 503: buffered_bytes */
+	HTTP_REFUSE_BAD_REQUEST, /* 400 */
+	HTTP_REFUSE_TIMEOUT,	 /* 408 */
+	HTTP_REFUSE_LENGTH,	 /* 411 */
+	HTTP_REFUSE_BODY_SIZE,	 /* 413 */
+	HTTP_REFUSE_URI_SIZE,	 /* 414 */
+	HTTP_REFUSE_EXPECT,	 /* 417 */
+	HTTP_REFUSE_HEAD_SIZE,	 /* 431 */
+	HTTP_REFUSE_VERSION,	 /* 505 */
+	HTTP_REFUSE_OVERLOAD,	 /* 503: buffered_bytes */
 	HTTP_REFUSALS
 };
 
@@ -61,22 +61,23 @@ struct http_server_ops {
 };
 
 struct http_server_stats {
-	uint64_t accepted;		/* connections */
-	uint64_t requests;		/* exchanges */
+	uint64_t accepted; /* connections */
+	uint64_t requests; /* exchanges */
 	uint64_t refused[HTTP_REFUSALS];
 	uint64_t slow_aborted, readahead_aborted;
 	uint64_t bytes_in, bytes_out;
-	unsigned connections;		/* open now */
-	size_t buffered_bytes;		/* now: unsent answers, and what the user noted */
+	unsigned connections;  /* open now */
+	size_t buffered_bytes; /* now: unsent answers, and what the user noted */
 };
 
-struct http_server *http_server_create(uv_loop_t *loop, const struct http_limits *limits, const struct http_server_ops *ops,
-				       void *ctx);
+struct http_server *http_server_create(uv_loop_t *loop, const struct http_limits *limits,
+				       const struct http_server_ops *ops, void *ctx);
 /* Listens on @host:@port (0: any free port) or on a Unix socket; @tag comes back by http_listener_tag().  The port in
  * use goes to *@ret_port.  0, or a negative errno with @d filled. */
-MUST_CHECK int http_server_listen(struct http_server *s, const char *host, uint16_t port, int tag, uint16_t *ret_port,
-				  struct diag *d);
-MUST_CHECK int http_server_listen_unix(struct http_server *s, const char *path, int tag, struct diag *d);
+MUST_CHECK int http_server_listen(struct http_server *s, const char *host, uint16_t port, int tag,
+				  uint16_t *ret_port, struct diag *d);
+MUST_CHECK int
+http_server_listen_unix(struct http_server *s, const char *path, int tag, struct diag *d);
 /* New limits for all later heads and bodies. */
 void http_server_set_limits(struct http_server *s, const struct http_limits *limits);
 /* Closes idle connections, and lets each other one end with its current answer.  New connections are still taken, so
@@ -108,14 +109,18 @@ bool http_peer_is_local(const struct http_exchange *x);
 void http_accept_body(struct http_exchange *x);
 
 /* the answer ------------------------------------------------------------------------------------------------- */
-enum http_framing { HTTP_LENGTH, HTTP_STREAM };
+enum http_framing {
+	HTTP_LENGTH,
+	HTTP_STREAM
+};
 
 /* A whole answer; Content-Length is added, and no body goes out for HEAD.  When the request's body was not read to
  * its end, the connection closes after the answer. */
-void http_respond(struct http_exchange *x, unsigned status, const struct http_headers *headers, struct slice body);
+void http_respond(struct http_exchange *x, unsigned status, const struct http_headers *headers,
+		  struct slice body);
 /* The head alone.  HTTP_LENGTH: exactly @length bytes follow; HTTP_STREAM: chunked, or until close for HTTP/1.0. */
-void http_respond_head(struct http_exchange *x, unsigned status, const struct http_headers *headers, enum http_framing framing,
-		       uint64_t length);
+void http_respond_head(struct http_exchange *x, unsigned status, const struct http_headers *headers,
+		       enum http_framing framing, uint64_t length);
 /* Body bytes.  They are copied only when the socket does not take them at once. */
 void http_respond_data(struct http_exchange *x, const struct slice *pieces, unsigned n);
 void http_respond_end(struct http_exchange *x);

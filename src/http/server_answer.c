@@ -23,7 +23,9 @@ static const char *
 reason_phrase(unsigned status)
 {
 	switch (status) {
-#define R(code, text) case code: return text
+#define R(code, text)                                                                              \
+	case code:                                                                                 \
+		return text
 		R(200, "OK");
 		R(201, "Created");
 		R(202, "Accepted");
@@ -100,9 +102,9 @@ conn_flush(struct http_conn_server *c)
 {
 	list_del(&c->dirty);
 	if (c->aborting) {
-		conn_destroy(c, c->framing == HTTP_STREAM && conn_pending(c) > c->srv->limits.slow_hard_bytes ?
-				    HTTP_CLOSE_SLOW :
-				    HTTP_CLOSE_ABORTED);
+		conn_destroy(c, c->framing == HTTP_STREAM && conn_pending(c) > c->srv->limits.slow_hard_bytes
+					? HTTP_CLOSE_SLOW
+					: HTTP_CLOSE_ABORTED);
 		return;
 	}
 	while (conn_pending(c)) {
@@ -223,8 +225,8 @@ http_bytes_out(const struct http_exchange *x)
 }
 
 void
-http_respond_head(struct http_exchange *x, unsigned status, const struct http_headers *headers, enum http_framing framing,
-		  uint64_t length)
+http_respond_head(struct http_exchange *x, unsigned status, const struct http_headers *headers,
+		  enum http_framing framing, uint64_t length)
 {
 	struct http_conn_server *c = conn_of(x);
 	char small[1024];
@@ -247,7 +249,9 @@ http_respond_head(struct http_exchange *x, unsigned status, const struct http_he
 	c->framing = framing;
 	c->length_left = length;
 	c->chunked = framing == HTTP_STREAM && !c->http10;
-	buf_add(&head, small, (size_t)snprintf(small, sizeof(small), "HTTP/1.1 %u %s\r\n", status, reason_phrase(status)));
+	buf_add(&head, small,
+		(size_t)snprintf(small, sizeof(small), "HTTP/1.1 %u %s\r\n", status,
+				 reason_phrase(status)));
 	for (unsigned i = 0; headers && i < headers->n; i++) {
 		buf_add_slice(&head, headers->v[i].name);
 		buf_add_str(&head, ": ");
@@ -369,7 +373,8 @@ http_flush(struct http_exchange *x)
 }
 
 void
-http_respond(struct http_exchange *x, unsigned status, const struct http_headers *headers, struct slice body)
+http_respond(struct http_exchange *x, unsigned status, const struct http_headers *headers,
+	     struct slice body)
 {
 	http_respond_head(x, status, headers, HTTP_LENGTH, body.n);
 	http_respond_data(x, &body, 1);
@@ -429,9 +434,9 @@ http_query(const struct http_exchange *x)
 {
 	size_t at = query_at(x);
 
-	return at < x->target.n ?
-		   (struct slice){ x->conn->head.p + x->target.off + at + 1, x->target.n - at - 1 } :
-		   SLICE("");
+	return at < x->target.n
+		       ? (struct slice){ x->conn->head.p + x->target.off + at + 1, x->target.n - at - 1 }
+		       : SLICE("");
 }
 
 const struct http_headers *

@@ -124,7 +124,8 @@ check_head(struct http_conn_server *c)
 		else if (slice_ieq(h->v[i].name, SLICE("transfer-encoding"))) {
 			codings++;
 			if (!slice_ieq(h->v[i].value, SLICE("chunked")))
-				return fail(c, HTTP_REFUSE_BAD_REQUEST, "Transfer-Encoding may only be chunked");
+				return fail(c, HTTP_REFUSE_BAD_REQUEST,
+					    "Transfer-Encoding may only be chunked");
 		}
 	}
 	if (hosts > 1 || (hosts == 0 && !c->http10))
@@ -180,7 +181,8 @@ on_headers_complete(llhttp_t *p)
 	c->expects_continue = false;
 	if (expect.p && !c->http10) {
 		if (!slice_ieq(expect, SLICE("100-continue")))
-			return fail(c, HTTP_REFUSE_EXPECT, "the only expectation known here is 100-continue");
+			return fail(c, HTTP_REFUSE_EXPECT,
+				    "the only expectation known here is 100-continue");
 		c->expects_continue = true;
 	}
 	if (!c->chunked && p->content_length > c->srv->limits.body_bytes)
@@ -393,7 +395,8 @@ void
 conn_refuse(struct http_conn_server *c, enum http_refusal what, const char *detail)
 {
 	static const unsigned status[HTTP_REFUSALS] = { 400, 408, 411, 413, 414, 417, 431, 505, 503 };
-	static const struct http_header json = { SLICE_INIT("content-type"), SLICE_INIT("application/json") };
+	static const struct http_header json = { SLICE_INIT("content-type"),
+						 SLICE_INIT("application/json") };
 	struct http_headers headers = { 1, &json };
 	struct buf body;
 
@@ -441,7 +444,8 @@ static const char *
 bad_head_bytes(const struct buf *head, size_t from)
 {
 	for (size_t i = from; i < head->n; i++) {
-		unsigned char b = (unsigned char)head->p[i], before = i ? (unsigned char)head->p[i - 1] : 0;
+		unsigned char b = (unsigned char)head->p[i],
+			      before = i ? (unsigned char)head->p[i - 1] : 0;
 
 		if (b == '\n' ? before != '\r' : before == '\r')
 			return "a line of the head does not end in CR LF";

@@ -13,22 +13,22 @@
 #include "base/list.h"
 #include "http/server.h"
 
-#define HTTP_READ_BYTES (64 << 10)	/* one read of a body */
-#define HTTP_HEAD_READ_BYTES 4096	/* one read of a head */
-#define HTTP_CORK_BYTES (16 << 10)	/* answers up to this size wait for the end of the turn */
-#define HTTP_CHUNK_EXT_BYTES 4096	/* chunk extensions of one body, all together */
+#define HTTP_READ_BYTES (64 << 10) /* one read of a body */
+#define HTTP_HEAD_READ_BYTES 4096  /* one read of a head */
+#define HTTP_CORK_BYTES (16 << 10) /* answers up to this size wait for the end of the turn */
+#define HTTP_CHUNK_EXT_BYTES 4096  /* chunk extensions of one body, all together */
 #define HTTP_PEER_LEN 64
 #define HTTP_TICK_MS 100
 #define HTTP_LINGER_MS 1000
 
 /* Where a connection is; each state but CONN_WORK and CONN_DEAD has a list with a time-out of its own. */
 enum conn_state {
-	CONN_IDLE,	/* between requests */
-	CONN_HEAD,	/* some bytes of a head are in */
-	CONN_BODY,	/* the body is due */
-	CONN_WORK,	/* request complete, or not wanted further; the answer is the user's business */
-	CONN_LINGER,	/* answered and shut down; what still comes is thrown away */
-	CONN_DEAD,	/* closed; freed when libuv lets go of the handle */
+	CONN_IDLE, /* between requests */
+	CONN_HEAD, /* some bytes of a head are in */
+	CONN_BODY, /* the body is due */
+	CONN_WORK, /* request complete, or not wanted further; the answer is the user's business */
+	CONN_LINGER, /* answered and shut down; what still comes is thrown away */
+	CONN_DEAD,   /* closed; freed when libuv lets go of the handle */
 	CONN_STATES
 };
 
@@ -51,30 +51,30 @@ struct http_conn_server {
 	uv_poll_t poll;
 	int fd, tag, poll_events;
 	enum conn_state state;
-	struct list link;		/* on srv->conns[state] */
-	struct list dirty;		/* on srv->dirty: output waits for the end of the turn */
-	uint64_t since_us;		/* came into its state, or its body moved last */
+	struct list link;  /* on srv->conns[state] */
+	struct list dirty; /* on srv->dirty: output waits for the end of the turn */
+	uint64_t since_us; /* came into its state, or its body moved last */
 	char peer[HTTP_PEER_LEN];
 	bool peer_local;
 
 	/* reading */
 	llhttp_t parser;
-	struct buf head;		/* head of the exchange, from its first byte */
-	struct buf ahead;		/* read ahead of a request in work */
-	struct http_exchange *x;	/* allocated with the first head, kept for the next ones */
-	const char *parse_base;		/* where the bytes in the parser begin: head.p, else NULL */
+	struct buf head;	 /* head of the exchange, from its first byte */
+	struct buf ahead;	 /* read ahead of a request in work */
+	struct http_exchange *x; /* allocated with the first head, kept for the next ones */
+	const char *parse_base;	 /* where the bytes in the parser begin: head.p, else NULL */
 	uint64_t body_bytes, ext_bytes, trailer_bytes;
-	enum http_refusal refuse;	/* reason of a parser callback's error */
+	enum http_refusal refuse; /* reason of a parser callback's error */
 	const char *refuse_text;
-	bool in_exchange;		/* on_head was called, on_close not yet */
+	bool in_exchange; /* on_head was called, on_close not yet */
 	bool head_done, body_wanted, body_done, expects_continue;
 	bool keep_alive, http10, head_method;
 
 	/* writing */
 	struct buf out;
-	size_t out_off;			/* bytes of out that the kernel has */
-	uint64_t slow_since_us;		/* pending went over the soft limit; 0: it is under */
-	uint64_t written_us;		/* the kernel took bytes last */
+	size_t out_off;		/* bytes of out that the kernel has */
+	uint64_t slow_since_us; /* pending went over the soft limit; 0: it is under */
+	uint64_t written_us;	/* the kernel took bytes last */
 	uint64_t answer_bytes;
 	enum http_framing framing;
 	uint64_t length_left;
@@ -99,7 +99,7 @@ struct http_server {
 	struct list conns[CONN_STATES];
 	struct list dirty;
 	unsigned n_conns, n_active, n_handles;
-	size_t noted;			/* bytes that the user holds for requests */
+	size_t noted; /* bytes that the user holds for requests */
 	struct http_server_stats stats;
 	uv_timer_t tick;
 	uv_prepare_t flush;
@@ -118,12 +118,12 @@ server_now_us(const struct http_server *s)
 }
 
 /* listener.c */
-void server_conn_closed(struct http_server *s);	/* one connection fewer: accept again, or be closed */
+void server_conn_closed(struct http_server *s); /* one connection fewer: accept again, or be closed */
 
 /* server_conn.c */
 void conn_create(struct http_listener *l, int fd);
 void conn_set_state(struct http_conn_server *c, enum conn_state st);
-void conn_poll(struct http_conn_server *c);	/* arms what the state needs */
+void conn_poll(struct http_conn_server *c); /* arms what the state needs */
 void conn_destroy(struct http_conn_server *c, enum http_close why);
 /* The exchange is answered to its last byte: the next one, or the end. */
 void conn_exchange_done(struct http_conn_server *c);

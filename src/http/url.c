@@ -62,7 +62,8 @@ http_endpoint_parse(struct slice url, struct http_endpoint *ret, struct diag *d)
 
 	*ret = (struct http_endpoint){ 0 };
 	for (size_t i = 0; i < url.n; i++)
-		if ((unsigned char)url.p[i] <= 0x20 || url.p[i] == 0x7f || url.p[i] == '?' || url.p[i] == '#')
+		if ((unsigned char)url.p[i] <= 0x20 || url.p[i] == 0x7f || url.p[i] == '?' ||
+		    url.p[i] == '#')
 			return bad(d, url, "has a blank, a query or a fragment in it");
 	if (slice_starts(url, SLICE("unix:"))) {
 		rest = (struct slice){ url.p + 5, url.n - 5 };

@@ -13,9 +13,9 @@
 
 struct http_endpoint {
 	bool is_unix;
-	char host[HTTP_HOST_MAX];	/* name or address without brackets; the path of a Unix socket */
+	char host[HTTP_HOST_MAX]; /* name or address without brackets; the path of a Unix socket */
 	uint16_t port;
-	char base[HTTP_BASE_MAX];	/* put before every target: "" or "/openai"; a trailing "/v1" is dropped, since targets have it */
+	char base[HTTP_BASE_MAX]; /* put before every target: "" or "/openai"; a trailing "/v1" is dropped, since targets have it */
 };
 
 /* 0, or -EINVAL with @d filled.  https:// is refused with a word. */

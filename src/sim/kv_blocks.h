@@ -15,7 +15,7 @@
 
 struct kv_block {
 	uint64_t hash;
-	uint32_t prev, next;	      /* in the free queue, while refs is 0 */
+	uint32_t prev, next;	       /* in the free queue, while refs is 0 */
 	uint32_t same_prev, same_next; /* in the bucket of its hash, while hashed; 0 ends */
 	uint32_t refs;
 	bool hashed;
@@ -25,7 +25,7 @@ struct kv_blocks {
 	struct kv_block *b;
 	struct {
 		uint32_t first, last;
-	} *buckets;
+	} * buckets;
 	uint32_t mask; /* number of buckets less 1 */
 	uint32_t n, n_free;
 };

@@ -55,8 +55,7 @@ void
 replay_hosts_describe(struct buf *out)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(hosts); i++)
-		buf_addf(out,
-			 "  %-22s%s; in %g +- %g ms, request %g ms, chunk %g ms, wake %g ms, blank first %g\n",
+		buf_addf(out, "  %-22s%s; in %g +- %g ms, request %g ms, chunk %g ms, wake %g ms, blank first %g\n",
 			 hosts[i].name, hosts[i].about, hosts[i].in_ms, hosts[i].in_sd_ms,
 			 hosts[i].request_ms, hosts[i].chunk_ms, hosts[i].idle_mean_ms,
 			 hosts[i].blank_share);

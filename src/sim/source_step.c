@@ -17,8 +17,8 @@ struct step_source {
 	const struct step_preset *preset;
 	struct sched sched;
 	uint64_t ends_us[SCHED_BATCHES]; /* of the steps in flight, oldest first */
-	uint64_t prompts;		 /* started so far: one without token ids is like no other */
-	sim_tokens_fn fn;		 /* of the advance() that runs */
+	uint64_t prompts; /* started so far: one without token ids is like no other */
+	sim_tokens_fn fn; /* of the advance() that runs */
 	void *ctx;
 };
 

@@ -143,7 +143,7 @@ remove_running(struct sched *s, const struct sched_request *q)
 	while (s->running[i] != q)
 		i++;
 	s->n_running--;
-	memmove(&s->running[i], &s->running[i + 1], (s->n_running - i) * sizeof(struct sched_request *));
+	memmove(&s->running[i], &s->running[i + 1], (s->n_running - i) * sizeof(*s->running));
 }
 
 void

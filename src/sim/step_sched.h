@@ -30,7 +30,7 @@ struct sched_params {
 	uint32_t blocks;	   /* KV blocks, of which one is not used */
 	uint32_t max_model_len;	   /* tokens of prompt and answer together */
 	uint32_t long_prefill_tok; /* largest chunk of a prompt while others are there; 0: no limit */
-	double watermark;	   /* share of the blocks that stays free when a request enters beside others */
+	double watermark; /* share of the blocks that stays free when a request enters beside others */
 	bool prefix_caching;
 	bool by_priority; /* else first come, first served */
 	bool async;
@@ -58,10 +58,10 @@ struct sched_request {
 	int64_t priority;
 	enum sched_state state;
 	uint32_t prompt_tok, max_tok, made_tok;
-	uint32_t computed_tok;	   /* KV computed or planned */
-	uint32_t placeholders;	   /* planned tokens whose value is not known yet */
-	uint32_t in_flight_tok;	   /* planned in steps that are not over */
-	uint32_t stale_tok;	   /* of those, planned before it was put back */
+	uint32_t computed_tok;	     /* KV computed or planned */
+	uint32_t placeholders;	     /* planned tokens whose value is not known yet */
+	uint32_t in_flight_tok;	     /* planned in steps that are not over */
+	uint32_t stale_tok;	     /* of those, planned before it was put back */
 	uint32_t n_blocks, n_shared; /* blocks held; the first n_shared carry their hash */
 	uint32_t preemptions;
 	unsigned batches; /* that name it */

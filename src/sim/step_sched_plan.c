@@ -42,17 +42,15 @@ unplan(struct plan *p, const struct sched_request *q)
 static bool
 is_planned_out(const struct sched_request *q)
 {
-	return q->placeholders > 0 &&
-	       q->computed_tok + 2 - q->placeholders >= q->prompt_tok + q->max_tok;
+	return q->placeholders > 0 && q->computed_tok + 2 - q->placeholders >= q->prompt_tok + q->max_tok;
 }
 
 static uint32_t
 running_want(const struct sched *s, const struct plan *p, const struct sched_request *q)
 {
 	uint32_t want = sched_known_tok(q) + q->placeholders - q->computed_tok;
-	uint32_t room = q->computed_tok + 1 < s->p.max_model_len ?
-				s->p.max_model_len - q->computed_tok - 1 :
-				0;
+	uint32_t room =
+		q->computed_tok + 1 < s->p.max_model_len ? s->p.max_model_len - q->computed_tok - 1 : 0;
 
 	if (is_planned_out(q))
 		return 0;

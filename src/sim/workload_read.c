@@ -41,7 +41,8 @@ read_engine(struct reader *r, yyjson_val *e, struct sched_params *p)
 	yyjson_val *policy = yyjson_obj_get(e, "policy"), *mark = yyjson_obj_get(e, "watermark");
 
 	p->max_seqs = (uint32_t)number(r, e, "max_num_seqs", 1, WORKLOAD_SEQS_MAX, UINT64_MAX);
-	p->budget_tok = (uint32_t)number(r, e, "max_num_batched_tokens", p->max_seqs, UINT32_MAX / 4, UINT64_MAX);
+	p->budget_tok = (uint32_t)number(r, e, "max_num_batched_tokens", p->max_seqs,
+					 UINT32_MAX / 4, UINT64_MAX);
 	p->block_tok = (uint32_t)number(r, e, "block_size", 1, 1 << 16, UINT64_MAX);
 	p->blocks = (uint32_t)number(r, e, "num_blocks", 2, WORKLOAD_BLOCKS_MAX, UINT64_MAX);
 	p->max_model_len = (uint32_t)number(r, e, "max_model_len", 2, UINT32_MAX / 4, UINT64_MAX);
@@ -68,7 +69,8 @@ read_prompt(struct reader *r, yyjson_val *prompt, struct workload_request *q)
 		return;
 	}
 	q->segments = must_calloc(n, sizeof(*q->segments));
-	yyjson_arr_foreach(prompt, i, max, pair) {
+	yyjson_arr_foreach(prompt, i, max, pair)
+	{
 		yyjson_val *seed = yyjson_arr_get(pair, 0), *length = yyjson_arr_get(pair, 1);
 
 		if (!yyjson_is_uint(seed) || !yyjson_is_uint(length) ||
@@ -118,7 +120,8 @@ read_root(struct workload *ret, yyjson_val *root, struct diag *diag)
 	if (r.error)
 		return r.error;
 	ret->requests = must_calloc(MAX(yyjson_arr_size(requests), (size_t)1), sizeof(*ret->requests));
-	yyjson_arr_foreach(requests, i, max, v) {
+	yyjson_arr_foreach(requests, i, max, v)
+	{
 		r.where = "request";
 		read_request(&r, v, &ret->requests[ret->n++]);
 		if (r.error)

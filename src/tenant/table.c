@@ -8,9 +8,9 @@
 struct tenant_table {
 	struct tenant *v;
 	unsigned configured_max, unknown_max, n_configured, n_unknown;
-	struct map by_name;		/* id -> struct tenant; also the configured ones */
-	struct map by_hash;		/* SHA-256 of a key -> struct tenant_key */
-	struct list unknown;		/* by last use, longest ago first */
+	struct map by_name;  /* id -> struct tenant; also the configured ones */
+	struct map by_hash;  /* SHA-256 of a key -> struct tenant_key */
+	struct list unknown; /* by last use, longest ago first */
 	struct tenant_rules rules;
 	unsigned next_label;
 	uint64_t generation;
@@ -99,7 +99,9 @@ settle_in(struct tenant_table *t, struct tenant *e, struct slice id, bool config
 {
 	unsigned index = e->index;
 
-	*e = (struct tenant){ .index = index, .configured = configured, .alive = true, .generation = ++t->generation };
+	*e = (struct tenant){
+		.index = index, .configured = configured, .alive = true, .generation = ++t->generation
+	};
 	list_init(&e->idle_link);
 	if (id.n)
 		memcpy(e->id, id.p, id.n);
@@ -155,7 +157,8 @@ tenant_table_configure(struct tenant_table *t, const struct tenant_rules *rules,
 	map_init(&t->by_hash, ~t->seed);
 	map_reserve(&t->by_hash, rules->n_keys * 2);
 	for (unsigned i = 0; i < rules->n_keys; i++)
-		map_put(&t->by_hash, (struct slice){ (const char *)rules->keys[i].hash.b, DIGEST_SHA256_BYTES },
+		map_put(&t->by_hash,
+			(struct slice){ (const char *)rules->keys[i].hash.b, DIGEST_SHA256_BYTES },
 			(void *)(uintptr_t)&rules->keys[i]);
 	return 0;
 }

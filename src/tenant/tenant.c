@@ -28,19 +28,22 @@ over(struct tenant_refusal *why, enum tenant_limit limit, enum tenant_action act
 }
 
 bool
-tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenant_ticket *ticket, struct tenant_refusal *why)
+tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenant_ticket *ticket,
+	     struct tenant_refusal *why)
 {
 	const struct tenant_limits *l = &t->limits;
 
 	must(!ticket->tenant);
 	if (!token_bucket_unlimited(&t->requests) && token_bucket_level(&t->requests, now_us) < 1.0)
-		return over(why, TENANT_LIMIT_RATE, l->rate_action, token_bucket_wait_us(&t->requests, 1.0, now_us));
+		return over(why, TENANT_LIMIT_RATE, l->rate_action,
+			    token_bucket_wait_us(&t->requests, 1.0, now_us));
 	if (l->max_concurrent && t->active >= l->max_concurrent)
 		return over(why, TENANT_LIMIT_CONCURRENCY, l->concurrency_action, CONCURRENCY_RETRY_US);
 	/* A request larger than the bucket may pass when the bucket is full, and overdraws it. */
 	if (!token_bucket_unlimited(&t->tokens) &&
 	    token_bucket_level(&t->tokens, now_us) < fmin(tokens, t->tokens.capacity))
-		return over(why, TENANT_LIMIT_TOKENS, l->tokens_action, token_bucket_wait_us(&t->tokens, tokens, now_us));
+		return over(why, TENANT_LIMIT_TOKENS, l->tokens_action,
+			    token_bucket_wait_us(&t->tokens, tokens, now_us));
 	token_bucket_take(&t->requests, 1.0, now_us);
 	token_bucket_take(&t->tokens, tokens, now_us);
 	t->active++;
@@ -74,7 +77,8 @@ headroom(struct token_bucket *b, double per_minute, uint64_t now_us, struct tena
 }
 
 void
-tenant_headroom(struct tenant *t, uint64_t now_us, struct tenant_headroom *requests, struct tenant_headroom *tokens)
+tenant_headroom(struct tenant *t, uint64_t now_us, struct tenant_headroom *requests,
+		struct tenant_headroom *tokens)
 {
 	headroom(&t->requests, t->limits.rate_rpm, now_us, requests);
 	headroom(&t->tokens, t->limits.tokens_rpm, now_us, tokens);
@@ -94,5 +98,6 @@ tenant_duration(uint64_t us, char out[TENANT_DURATION_LEN])
 	else if (s < 3600)
 		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 "m%" PRIu64 "s", s / 60, s % 60);
 	else
-		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 "h%" PRIu64 "m%" PRIu64 "s", s / 3600, s / 60 % 60, s % 60);
+		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 "h%" PRIu64 "m%" PRIu64 "s", s / 3600,
+			 s / 60 % 60, s % 60);
 }

@@ -19,22 +19,22 @@
 struct tenant_usage {
 	uint64_t ok, failed, refused_rate, refused_tokens, refused_concurrency, refused_queue;
 	uint64_t tokens_in, tokens_out;
-	double engine_s;			/* seconds that its requests spent in engines, added up */
+	double engine_s; /* seconds that its requests spent in engines, added up */
 };
 
 struct tenant {
 	char id[TENANT_ID_MAX + 1];
-	unsigned index;			/* its place in the table: 0 to tenant_table_capacity() - 1 */
-	unsigned label;			/* metric label: below TENANT_LABELS_MAX its own, else the shared one */
-	bool configured;		/* named by a rule: stays for ever */
-	bool alive;			/* the place is taken */
+	unsigned index;	 /* its place in the table: 0 to tenant_table_capacity() - 1 */
+	unsigned label;	 /* metric label: below TENANT_LABELS_MAX its own, else the shared one */
+	bool configured; /* named by a rule: stays for ever */
+	bool alive;	 /* the place is taken */
 	int organisation;
 	struct tenant_limits limits;
 	struct token_bucket requests, tokens;
-	unsigned active;		/* admitted and not released: queued or in an engine */
+	unsigned active; /* admitted and not released: queued or in an engine */
 	struct tenant_usage usage;
-	struct list idle_link;		/* on the table's list of unknown tenants, longest unused first */
-	uint64_t generation;		/* changes when the place gets another tenant */
+	struct list idle_link; /* on the table's list of unknown tenants, longest unused first */
+	uint64_t generation;   /* changes when the place gets another tenant */
 };
 
 struct tenant_table;
@@ -48,31 +48,39 @@ struct tenant *tenant_table_at(struct tenant_table *t, unsigned index);
 
 /* Applies rules: living tenants keep their counts and what is in their buckets.  Whole or not at all: -ENOSPC when there
  * are more rules than configured_max. */
-MUST_CHECK int tenant_table_configure(struct tenant_table *t, const struct tenant_rules *rules, uint64_t now_us);
+MUST_CHECK int
+tenant_table_configure(struct tenant_table *t, const struct tenant_rules *rules, uint64_t now_us);
 
 /* The tenant of an API key, or NULL.  Every key is compared in constant time. */
-struct tenant *tenant_by_key(struct tenant_table *t, struct slice key, const struct tenant_key **ret_key);
+struct tenant *
+tenant_by_key(struct tenant_table *t, struct slice key, const struct tenant_key **ret_key);
 /* The tenant of that name; made when it is new.  NULL when the name is not valid (tenant_id_valid). */
 struct tenant *tenant_by_name(struct tenant_table *t, struct slice name, uint64_t now_us);
 bool tenant_id_valid(struct slice id);
 
-enum tenant_limit { TENANT_LIMIT_NONE, TENANT_LIMIT_RATE, TENANT_LIMIT_TOKENS, TENANT_LIMIT_CONCURRENCY };
+enum tenant_limit {
+	TENANT_LIMIT_NONE,
+	TENANT_LIMIT_RATE,
+	TENANT_LIMIT_TOKENS,
+	TENANT_LIMIT_CONCURRENCY
+};
 
 /* What one request holds of its tenant.  Zero it before use. */
 struct tenant_ticket {
-	struct tenant *tenant;		/* NULL: nothing is held */
-	double tokens;			/* reserved */
+	struct tenant *tenant; /* NULL: nothing is held */
+	double tokens;	       /* reserved */
 };
 
 struct tenant_refusal {
 	enum tenant_limit limit;
 	enum tenant_action action;
-	uint64_t retry_us;		/* when it is worth trying again, from now; a guess for concurrency */
+	uint64_t retry_us; /* when it is worth trying again, from now; a guess for concurrency */
 };
 
 /* Takes one request and @tokens estimated tokens.  A request over a limit spends nothing.  The order is the original's:
  * rate, concurrency, then ours: tokens.  False with @why filled on refusal. */
-bool tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenant_ticket *ticket, struct tenant_refusal *why);
+bool tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenant_ticket *ticket,
+		  struct tenant_refusal *why);
 /* Ends what the ticket holds, exactly once; further calls do nothing.  @tokens is what the request really used: the
  * difference to the reservation is charged or given back. */
 void tenant_settle(struct tenant_ticket *ticket, double tokens, uint64_t now_us);
@@ -80,9 +88,10 @@ void tenant_settle(struct tenant_ticket *ticket, double tokens, uint64_t now_us)
 /* For x-ratelimit-* headers; limit 0 means that there is none. */
 struct tenant_headroom {
 	double limit, remaining;
-	uint64_t reset_us;		/* until the bucket is full again */
+	uint64_t reset_us; /* until the bucket is full again */
 };
-void tenant_headroom(struct tenant *t, uint64_t now_us, struct tenant_headroom *requests, struct tenant_headroom *tokens);
+void tenant_headroom(struct tenant *t, uint64_t now_us, struct tenant_headroom *requests,
+		     struct tenant_headroom *tokens);
 
 #define TENANT_DURATION_LEN 32
 /* "12ms", "1.5s", "6m0s": as OpenAI's headers have it. */

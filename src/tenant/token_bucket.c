@@ -15,7 +15,8 @@ double
 token_bucket_level(struct token_bucket *b, uint64_t now_us)
 {
 	if (now_us > b->at_us) {
-		b->level = fmin(b->capacity, b->level + (double)(now_us - b->at_us) * 1e-6 * b->rate_per_s);
+		b->level = fmin(b->capacity,
+				b->level + (double)(now_us - b->at_us) * 1e-6 * b->rate_per_s);
 		b->at_us = now_us;
 	}
 	return b->level;

@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 struct token_bucket {
-	double rate_per_s;	/* 0: unlimited */
+	double rate_per_s; /* 0: unlimited */
 	double capacity;
-	double level;		/* may be negative after a settlement */
-	uint64_t at_us;		/* level is of that time */
+	double level;	/* may be negative after a settlement */
+	uint64_t at_us; /* level is of that time */
 };
 
 void token_bucket_init(struct token_bucket *b, double rate_per_s, double capacity, uint64_t now_us);
