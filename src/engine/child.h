@@ -37,7 +37,7 @@ struct engine_child {
 	struct buf report_buf, log_buf;
 	const struct engine_child_ops *ops;
 	void *ctx;
-	bool running, stopping, reported;
+	bool running, stopping, reported, ended;
 	unsigned open_handles;
 	pid_t pid;
 };
@@ -45,8 +45,8 @@ struct engine_child {
 /* Starts @file with @args (NULL at the end; args[0] is its name).  0, or a negative errno with @d filled; either way
  * the child is to be stopped. */
 MUST_CHECK int engine_child_start(struct engine_child *c, uv_loop_t *loop, const char *file,
-				  const char *const *args, const struct engine_child_ops *ops, void *ctx,
-				  struct diag *d);
+				  const char *const *args, const struct engine_child_ops *ops,
+				  void *ctx, struct diag *d);
 /* SIGTERM, SIGKILL to its session after the grace; on_closed always follows, from the loop. */
 void engine_child_stop(struct engine_child *c);
 void engine_child_finish(struct engine_child *c);

@@ -20,9 +20,9 @@
 #include "config/config.h"
 #include "http/client.h"
 
-#define ENGINE_MODEL_ID_MAX 512	       /* a longer name in the engine's list is not used */
+#define ENGINE_MODEL_ID_MAX 512		  /* a longer name in the engine's list is not used */
 #define ENGINE_LIST_MAX ((size_t)1 << 20) /* bytes of an answer to a probe */
-#define ENGINE_BACKOFF 4u	       /* a slow start is asked at last every starting_us times this */
+#define ENGINE_BACKOFF 4u /* a slow start is asked at last every starting_us times this */
 
 enum engine_state {
 #define X(NAME, name, what) ENGINE_##NAME,
@@ -43,16 +43,14 @@ struct engine_ops {
 
 struct engine_probe_times {
 	uint64_t starting_us; /* between probes until the first answer, with backoff; and while probes fail */
-	uint64_t ready_us;    /* between probes while they are answered */
-	uint64_t timeout_us;  /* for one probe */
-	unsigned lost_after;  /* failed probes in a row without progress that mean LOST; at least 1 */
+	uint64_t ready_us;   /* between probes while they are answered */
+	uint64_t timeout_us; /* for one probe */
+	unsigned lost_after; /* failed probes in a row without progress that mean LOST; at least 1 */
 };
 
 #define ENGINE_PROBE_TIMES_DEFAULT                                                                 \
-	((struct engine_probe_times){ .starting_us = 250000,                                       \
-				      .ready_us = 10000000,                                        \
-				      .timeout_us = 5000000,                                       \
-				      .lost_after = 3 })
+	((struct engine_probe_times){                                                              \
+		.starting_us = 250000, .ready_us = 10000000, .timeout_us = 5000000, .lost_after = 3 })
 
 struct engine_setup {
 	const char *self_exe; /* path of this binary, for the simulator's child; it stays alive */
@@ -65,8 +63,9 @@ struct engine_setup engine_setup_of(const struct config *c, const char *self_exe
 
 /* @m is copied.  NULL with @d filled when the endpoint is missing or unusable.  Nothing is on the loop before
  * engine_start(). */
-struct engine *engine_create(uv_loop_t *loop, const struct config_model *m, const struct engine_setup *setup,
-			     const struct engine_ops *ops, void *ctx, struct diag *d);
+struct engine *
+engine_create(uv_loop_t *loop, const struct config_model *m, const struct engine_setup *setup,
+	      const struct engine_ops *ops, void *ctx, struct diag *d);
 /* Starts the child, if it is ours to start, and the probes.  A child that cannot be started is FAILED in this call. */
 void engine_start(struct engine *e, uint64_t now_us);
 /* Ends probes, connections and the child (SIGTERM, SIGKILL after 2 s); calls @done once nothing of it is on the loop,
