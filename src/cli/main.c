@@ -6,6 +6,7 @@
 #include "cli/bench_load.h"
 #include "cli/config.h"
 #include "cli/demo.h"
+#include "cli/serve.h"
 #include "cli/sim.h"
 
 #define NEAR 3 /* letters that a mistyped command may differ by */

@@ -176,7 +176,7 @@ static void
 say_error(struct request *r, enum wire_error e, const char *message, const char *param, uint64_t retry_us)
 {
 	if (!r->reason[0])
-		snprintf(r->reason, sizeof(r->reason), "%s", wire_error_info(e)->code);
+		request_set_reason(r, "%s", wire_error_info(e)->code);
 	if (!r->status) {
 		respond_error(r, e, message, param, retry_us);
 	} else if (r->early_head || r->is_events) {

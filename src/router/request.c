@@ -3,6 +3,7 @@
 #include "router/request.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,6 +35,16 @@ request_move(struct request *r, enum request_state to)
 	r->state = to;
 	r->entered_us = r->g->now_us;
 	list_push_back(&r->g->states[to], &r->link);
+}
+
+void
+request_set_reason(struct request *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(r->reason, sizeof(r->reason), fmt, ap);
+	va_end(ap);
 }
 
 /* the head -------------------------------------------------------------------------------------------------------- */
@@ -199,7 +210,7 @@ keep(struct request *r, struct slice piece)
 	size_t before = r->body.cap, grown;
 
 	if (before == 0 && length != UINT64_MAX)
-		(void)buf_reserve(&r->body, MIN((size_t)length, (size_t)REQUEST_BODY_FIRST));
+		must(buf_reserve(&r->body, MIN((size_t)length, MIN((size_t)REQUEST_BODY_FIRST, r->body.max))) == 0);
 	buf_add_slice(&r->body, piece);
 	grown = r->body.cap - before;
 	if (!r->body.overflow && http_server_note_buffered(r->g->server, (int64_t)grown)) {
@@ -341,7 +352,7 @@ static void
 request_left(struct request *r, enum http_close why)
 {
 	if (!r->reason[0])
-		snprintf(r->reason, sizeof(r->reason), "%s", close_reason(why));
+		request_set_reason(r, "%s", close_reason(why));
 	decision(r, "leave", request_state_name(r->state), r->reason);
 	if (http_call_running(&r->call)) {
 		http_call_cancel(&r->call);

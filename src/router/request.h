@@ -126,6 +126,8 @@ struct request {
 /* The one function that changes a state. */
 void request_move(struct request *r, enum request_state to);
 const char *request_state_name(enum request_state s);
+/* The word for the access log; cut when it is too long. */
+void request_set_reason(struct request *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* The callbacks of the server. */
 extern const struct http_server_ops request_server_ops;

@@ -141,7 +141,7 @@ settle_log(struct request *r, enum http_close why)
 	tokens_used(r, &prompt, &completion);
 	known = r->granted_us && (r->usage.known || r->first_token_us);
 	if (why != HTTP_CLOSE_DONE && !r->reason[0])
-		memcpy(r->reason, "client_disconnect", sizeof("client_disconnect"));
+		request_set_reason(r, "client_disconnect");
 	access_log_write(&g->access,
 			 &(struct access_entry){
 				 .ts_wall_us = r->wall_us,

@@ -70,7 +70,7 @@ take_error(struct request *r, const struct chunk_facts *f, const struct sse_even
 		r->engine_status = (unsigned)f->error_code;
 	else
 		r->engine_status = 502;
-	snprintf(r->reason, sizeof(r->reason), "engine_%u: %s", r->engine_status, f->error_message);
+	request_set_reason(r, "engine_%u: %s", r->engine_status, f->error_message);
 	if (r->status) {
 		forward(r, &ev->raw, 1);
 		return;

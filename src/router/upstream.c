@@ -179,7 +179,7 @@ note_engine_error(struct request *r)
 	struct chunk_facts f;
 
 	chunk_facts_read_error(&f, buf_slice(&r->engine_error));
-	snprintf(r->reason, sizeof(r->reason), "engine_%u: %s", r->engine_status, f.error_message);
+	request_set_reason(r, "engine_%u: %s", r->engine_status, f.error_message);
 }
 
 static void
@@ -255,5 +255,5 @@ upstream_give_up(struct request *r, enum wire_error e, const char *why)
 	decision(r, "upstream_closed", NULL, why);
 	settle(r, OUTCOME_TIMEOUT);
 	answer_failure(r, e, NULL);
-	snprintf(r->reason, sizeof(r->reason), "%s", why);
+	request_set_reason(r, "%s", why);
 }
