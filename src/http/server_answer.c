@@ -123,7 +123,8 @@ conn_flush(struct http_conn_server *c)
 	if (conn_pending(c) == 0) {
 		buf_clear(&c->out);
 		c->out_off = 0;
-		if (c->out.cap > HTTP_CORK_BYTES)
+		/* What a client that fell behind has made it grow to is kept until its answer ends. */
+		if (c->out.cap > HTTP_CORK_BYTES && c->answer_done)
 			buf_finish(&c->out);
 		if (c->answer_done && c->state != CONN_LINGER && c->state != CONN_IDLE) {
 			conn_exchange_done(c);
