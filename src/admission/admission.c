@@ -7,7 +7,8 @@
 
 #include "admission/policy.h"
 
-#define DRAIN_SLOTS 16		 /* an abort's permit comes back within lag * (1 + 1/16) */
+#define DRAIN_PARTS 16 /* an abort's permit comes back after lag to lag * (1 + 1/16) */
+#define DRAIN_SLOTS (DRAIN_PARTS + 1)
 #define RATE_HALF_LIFE_US 10e6	 /* memory of the service rate */
 #define WAIT_UNKNOWN_US 1000000u /* predicted while no rate is known */
 #define WAIT_MIN_US 50000u
@@ -24,7 +25,8 @@ struct engine {
 	/* permits of aborted requests, by the time when they come free */
 	unsigned draining, drain[DRAIN_SLOTS];
 	uint64_t drain_slot; /* number of the oldest slot not yet freed */
-	/* cost finished per second: sums that decay */
+	double queued_cost;
+	/* cost finished per second in which there was work: sums that decay */
 	double rate_cost, rate_time_s;
 	uint64_t rate_at_us;
 	uint64_t admitted, rejected, expired, aborted;
@@ -105,21 +107,6 @@ admission_engine_ready(struct admission *a, unsigned engine, bool ready)
 	engine_at(a, engine)->ready = ready;
 }
 
-double
-admission_cost(uint64_t prompt_bytes, int64_t max_tokens)
-{
-	int64_t out = max_tokens < 0 ? ADMISSION_OUTPUT_TOK_ASSUMED
-				     : MIN(max_tokens, ADMISSION_OUTPUT_TOK_ASSUMED);
-
-	return fmax(1.0, (double)prompt_bytes / 4.0 + 2.0 * (double)out);
-}
-
-double
-admission_cost_used(int64_t prompt_tok, int64_t completion_tok)
-{
-	return fmax(1.0, (double)prompt_tok + 2.0 * (double)completion_tok);
-}
-
 /* flows and shares ------------------------------------------------------------------------------------------- */
 
 void
@@ -137,10 +124,8 @@ admission_flow_init(struct admission *a, struct admission_flow *f, unsigned engi
 	must(f->weight > 0);
 	f->engine = engine;
 	admission_share_init(&f->own, f->weight);
-	heap_init(&f->own.flows, a->ops->flow_less);
 	f->share = share ? share : &f->own;
-	if (share && !share->flows.less)
-		heap_init(&share->flows, a->ops->flow_less);
+	f->share->flows.less = a->ops->flow_less; /* of an empty share it may be an older policy's */
 	heap_init(&f->requests, admission_request_less);
 	f->place = FLOW_IDLE;
 	list_push_back(&e->flows, &f->link);
@@ -173,13 +158,23 @@ place_share(struct admission *a, struct engine *e, struct admission_share *s)
 		e->weight_queued = 0; /* no rounding left behind */
 }
 
-/* Where the virtual times of a share's flows stand: the least of those that wait. */
-static double
-share_vnow(const struct admission_share *s, double fallback)
+void
+admission_share_set_weight(struct admission *a, unsigned engine, struct admission_share *s, double weight)
 {
-	struct heap_node *n = heap_peek(&s->flows);
+	must(weight > 0);
+	if (s->queued)
+		engine_at(a, engine)->weight_queued += weight - s->weight;
+	s->weight = weight;
+}
 
-	return n ? container_of(n, struct admission_flow, node)->vtime : fallback;
+void
+admission_flow_set_weight(struct admission *a, struct admission_flow *f, double weight)
+{
+	must(weight > 0);
+	if (f->place == FLOW_ELIGIBLE)
+		f->share->weight_queued += weight - f->weight;
+	f->weight = weight;
+	admission_share_set_weight(a, f->engine, &f->own, weight);
 }
 
 static void
@@ -189,6 +184,7 @@ flow_leave(struct admission *a, struct admission_flow *f)
 
 	if (f->place == FLOW_ELIGIBLE) {
 		heap_remove(&f->share->flows, &f->node);
+		f->share->weight_queued = f->share->flows.len ? f->share->weight_queued - f->weight : 0;
 		place_share(a, e, f->share);
 	} else if (f->place == FLOW_HELD) {
 		heap_remove(&e->held, &f->node);
@@ -196,18 +192,18 @@ flow_leave(struct admission *a, struct admission_flow *f)
 	f->place = FLOW_IDLE;
 }
 
-/* A flow with requests becomes eligible.  @wakes: it had none before, so it is lifted: idling earns nothing. */
+/* A flow with requests becomes eligible.  It is lifted to where the others are: neither idling nor being held back earns
+ * anything.  Nobody who waits stands below the virtual time, so it does not lose its place by that either. */
 static void
-flow_enter(struct admission *a, struct admission_flow *f, bool wakes)
+flow_enter(struct admission *a, struct admission_flow *f)
 {
 	struct engine *e = &a->engines[f->engine];
 
-	if (wakes) {
-		f->vtime = fmax(f->vtime, share_vnow(f->share, f->vtime));
-		if (!f->share->queued)
-			f->share->vtime = fmax(f->share->vtime, e->vnow);
-	}
+	f->vtime = fmax(f->vtime, f->share->vnow);
+	if (!f->share->queued)
+		f->share->vtime = fmax(f->share->vtime, e->vnow);
 	heap_push(&f->share->flows, &f->node);
+	f->share->weight_queued += f->weight;
 	f->place = FLOW_ELIGIBLE;
 	place_share(a, e, f->share);
 }
@@ -254,7 +250,7 @@ admission_flow_release(struct admission *a, struct admission_flow *f)
 	if (f->place != FLOW_HELD)
 		return;
 	flow_leave(a, f);
-	flow_enter(a, f, false);
+	flow_enter(a, f);
 }
 
 static void
@@ -280,7 +276,7 @@ enqueue(struct admission *a, struct admission_request *r)
 	r->rank = a->ops->rank(f, r);
 	heap_push(&f->requests, &r->node);
 	if (wakes)
-		flow_enter(a, f, true);
+		flow_enter(a, f);
 	else
 		flow_moved(a, f);
 }
@@ -289,8 +285,10 @@ static void
 dequeue(struct admission *a, struct admission_request *r)
 {
 	struct admission_flow *f = r->flow;
+	struct engine *e;
 
 	must(f);
+	e = &a->engines[f->engine];
 	heap_remove(&a->deadlines, &r->deadline);
 	if (f->requests.len == 1)
 		flow_leave(a, f);
@@ -298,10 +296,9 @@ dequeue(struct admission *a, struct admission_request *r)
 	flow_moved(a, f);
 	f->queued--;
 	f->queued_bytes -= r->bytes;
-	f->queued_cost -= r->cost;
-	if (f->queued == 0)
-		f->queued_cost = 0;
-	a->engines[f->engine].queued--;
+	f->queued_cost = f->queued ? f->queued_cost - r->cost : 0; /* no rounding left behind */
+	e->queued--;
+	e->queued_cost = e->queued ? e->queued_cost - r->cost : 0;
 	a->queued--;
 }
 
@@ -326,7 +323,8 @@ admission_arrive(struct admission *a, struct admission_request *r, uint64_t now_
 	struct admission_flow *f = r->flow;
 	struct engine *e = &a->engines[f->engine];
 	enum admission_reason why = ADMISSION_OK;
-	bool must_wait = e->queued > 0 || !has_room(a, e);
+	/* Those whom the gate holds back are in nobody's way but their own tenant's. */
+	bool must_wait = f->queued > 0 || e->shares.len > 0 || !has_room(a, e);
 
 	must(r->state == ADMISSION_NEW && r->cost > 0);
 	if (must_wait && a->p.queue_requests && a->queued >= a->p.queue_requests)
@@ -345,7 +343,7 @@ admission_arrive(struct admission *a, struct admission_request *r, uint64_t now_
 	}
 	r->state = ADMISSION_QUEUED;
 	r->arrived_us = now_us;
-	r->deadline_us = now_us + (f->max_age_us ? f->max_age_us : 1);
+	r->deadline_us = now_us + MIN(MAX(f->max_age_us, 1), UINT64_MAX - now_us);
 	r->seq = a->seq++;
 	enqueue(a, r);
 	heap_push(&a->deadlines, &r->deadline);
@@ -353,6 +351,7 @@ admission_arrive(struct admission *a, struct admission_request *r, uint64_t now_
 	f->queued_bytes += r->bytes;
 	f->queued_cost += r->cost;
 	e->queued++;
+	e->queued_cost += r->cost;
 	a->queued++;
 	return ADMISSION_OK;
 }
@@ -373,6 +372,7 @@ next_of(struct admission *a, struct engine *e, uint64_t now_us)
 
 		if (!a->gate || a->gate(a->ctx, r, now_us, &retry_us)) {
 			e->vnow = fmax(e->vnow, s->vtime);
+			s->vnow = fmax(s->vnow, f->vtime);
 			return r;
 		}
 		flow_leave(a, f);
@@ -401,7 +401,8 @@ admission_next_grant(struct admission *a, uint64_t now_us)
 		r->state = ADMISSION_GRANTED;
 		r->granted_us = now_us;
 		r->flow->granted++;
-		e->granted++;
+		if (e->granted++ == 0)
+			e->rate_at_us = now_us; /* it had nothing to do: no measure of its speed */
 		e->admitted++;
 		a->granted++;
 		r->charged = r->cost;
@@ -431,7 +432,7 @@ admission_progress(struct admission *a, struct admission_request *r, unsigned to
 static void
 note_rate(struct engine *e, double cost, uint64_t now_us)
 {
-	double dt_us = e->rate_at_us && now_us > e->rate_at_us ? (double)(now_us - e->rate_at_us) : 0;
+	double dt_us = now_us > e->rate_at_us ? (double)(now_us - e->rate_at_us) : 0;
 	double keep = exp2(-dt_us / RATE_HALF_LIFE_US);
 
 	e->rate_cost = e->rate_cost * keep + cost;
@@ -472,7 +473,7 @@ admission_finish(struct admission *a, struct admission_request *r, double used, 
 static uint64_t
 drain_slot_us(const struct admission *a)
 {
-	return MAX(a->p.abort_lag_us / DRAIN_SLOTS, 1);
+	return MAX((a->p.abort_lag_us + DRAIN_PARTS - 1) / DRAIN_PARTS, 1);
 }
 
 void
@@ -550,7 +551,7 @@ admission_tick(struct admission *a, uint64_t now_us)
 			if (f->held_until_us > now_us)
 				break;
 			flow_leave(a, f);
-			flow_enter(a, f, false);
+			flow_enter(a, f);
 		}
 	}
 }
@@ -578,29 +579,75 @@ admission_next_deadline(struct admission *a)
 	return at;
 }
 
+/* Slots mean another time now, so what drains is freed. */
+static void
+restart_drain(struct admission *a, struct engine *e)
+{
+	a->draining -= e->draining;
+	e->draining = 0;
+	e->drain_slot = 0;
+	memset(e->drain, 0, sizeof(e->drain));
+}
+
+static bool
+older(const struct heap_node *a, const struct heap_node *b)
+{
+	return container_of((uintptr_t)a, const struct admission_request, node)->seq <
+	       container_of((uintptr_t)b, const struct admission_request, node)->seq;
+}
+
+/* Ranks a flow's requests as if they arrived now, in the order in which they did. */
+static void
+rank_anew(struct admission *a, struct admission_flow *f)
+{
+	struct heap by_age;
+	struct heap_node *n;
+	unsigned queued = f->queued;
+
+	heap_init(&by_age, older);
+	while ((n = heap_pop(&f->requests)) != NULL)
+		heap_push(&by_age, n);
+	f->queued = 0;
+	while ((n = heap_pop(&by_age)) != NULL) {
+		struct admission_request *r = container_of(n, struct admission_request, node);
+
+		r->rank = a->ops->rank(f, r);
+		heap_push(&f->requests, n);
+		f->queued++;
+	}
+	must(f->queued == queued);
+}
+
+static void
+reorder(struct admission *a, struct engine *e)
+{
+	list_for_each(it, &e->flows)
+		flow_leave(a, list_entry(it, struct admission_flow, link));
+	e->shares.less = a->ops->share_less;
+	list_for_each(it, &e->flows) {
+		struct admission_flow *f = list_entry(it, struct admission_flow, link);
+
+		f->own.flows.less = f->share->flows.less = a->ops->flow_less;
+		rank_anew(a, f);
+		if (f->requests.len)
+			flow_enter(a, f);
+	}
+}
+
 void
 admission_configure(struct admission *a, const struct admission_params *p, uint64_t now_us)
 {
-	bool reorder = p->policy != a->p.policy;
+	bool policy_changes = p->policy != a->p.policy;
+	bool lag_changes = p->abort_lag_us != a->p.abort_lag_us;
 
-	if (p->abort_lag_us != a->p.abort_lag_us) /* slots mean another time now: free what drains */
-		admission_tick(a, now_us + a->p.abort_lag_us * 2);
+	(void)now_us;
 	a->p = *p;
 	a->ops = &admission_policies[p->policy];
-	for (unsigned i = 0; i < a->n_engines && reorder; i++) {
-		struct engine *e = &a->engines[i];
-
-		list_for_each(it, &e->flows)
-			flow_leave(a, list_entry(it, struct admission_flow, link));
-		e->shares.less = a->ops->share_less;
-		list_for_each(it, &e->flows) {
-			struct admission_flow *f = list_entry(it, struct admission_flow, link);
-
-			f->own.flows.less = f->share->flows.less = a->ops->flow_less;
-			/* Ranks of the waiting are taken as they were: a new order holds for those who come. */
-			if (f->requests.len)
-				flow_enter(a, f, true);
-		}
+	for (unsigned i = 0; i < ADMISSION_ENGINES_MAX; i++) {
+		if (lag_changes)
+			restart_drain(a, &a->engines[i]);
+		if (policy_changes)
+			reorder(a, &a->engines[i]);
 	}
 }
 
@@ -614,13 +661,13 @@ admission_predict_wait(struct admission *a, const struct admission_flow *f, doub
 	if (rate <= 0)
 		return WAIT_UNKNOWN_US;
 	if (a->ops->by_vtime) {
-		double others = e->weight_queued - (f->share->queued ? f->share->weight : 0);
+		const struct admission_share *s = f->share;
+		double shares = e->weight_queued + (s->queued ? 0 : s->weight);
+		double flows = s->weight_queued + (f->place == FLOW_ELIGIBLE ? 0 : f->weight);
 
-		share = f->share->weight / (f->share->weight + others);
+		share = s->weight / shares * f->weight / flows;
 	} else {
-		before = 0; /* everybody's work stands before it */
-		list_for_each(it, &e->flows)
-			before += list_entry(it, struct admission_flow, link)->queued_cost;
+		before = e->queued_cost; /* everybody's work stands before it */
 	}
 	us = (before + cost) / (rate * share) * 1e6;
 	return (uint64_t)fmin(fmax(us, WAIT_MIN_US), WAIT_MAX_US);

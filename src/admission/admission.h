@@ -57,6 +57,8 @@ struct admission_share {
 	struct heap flows;     /* eligible flows with requests */
 	double vtime;	       /* cost received / weight */
 	double weight;	       /* > 0 */
+	double vnow;	       /* virtual time of its flow served last */
+	double weight_queued;  /* sum of weights of the flows in its heap */
 	bool queued;	       /* in the engine's heap */
 };
 
@@ -130,6 +132,10 @@ void admission_share_init(struct admission_share *s, double weight);
 /* @share: the organisation's share at that engine, or NULL for a tenant of its own. */
 void admission_flow_init(struct admission *a, struct admission_flow *f, unsigned engine,
 			 struct admission_share *share);
+/* Another weight for a living flow, or for an organisation's share at @engine; holds for what comes next. */
+void admission_flow_set_weight(struct admission *a, struct admission_flow *f, double weight);
+void admission_share_set_weight(struct admission *a, unsigned engine, struct admission_share *s,
+				double weight);
 /* Takes an idle flow (no request queued or granted) out. */
 void admission_flow_finish(struct admission *a, struct admission_flow *f);
 /* A new weight, or another organisation (NULL: none), for a living flow: what is queued moves with it.  The other
@@ -165,7 +171,8 @@ void admission_tick(struct admission *a, uint64_t now_us);
 /* When admission_tick() or admission_next_expired() has something to do next; UINT64_MAX: never. */
 uint64_t admission_next_deadline(struct admission *a);
 
-/* How long @r's tenant waits for one more request of that cost: the work before it over its share of the engine's rate. */
+/* How long @f's tenant waits for one more request of that cost: the work before it over its share of the engine's rate.
+ * The rate is of the time in which the engine had work, lately. */
 uint64_t admission_predict_wait(struct admission *a, const struct admission_flow *f, double cost,
 				uint64_t now_us);
 
