@@ -12,15 +12,22 @@ null_key(struct json_writer *w, const char *key)
 }
 
 static void
-after_choices(struct json_writer *w, const struct sim_answer_head *h, const char *object)
+answer_id(struct json_writer *w, const struct sim_answer_head *h)
 {
 	char id[160];
 
-	snprintf(id, sizeof(id), "%s-" SLICE_FMT, h->chat ? "chatcmpl" : "cmpl", SLICE_ARG(h->id));
-	jw_kv_uint(w, "created", h->created_s);
+	snprintf(id, sizeof(id), "chatcmpl-" SLICE_FMT, SLICE_ARG(h->id)); /* for completions too */
 	jw_kv_str(w, "id", id);
+}
+
+static void
+after_choices(struct json_writer *w, const struct sim_answer_head *h, const char *object, bool with_id)
+{
+	jw_kv_uint(w, "created", h->created_s);
+	if (with_id)
+		answer_id(w, h);
 	jw_kv_slice(w, "model", h->model);
-	jw_kv_str(w, "system_fingerprint", "b7000-sim");
+	jw_kv_str(w, "system_fingerprint", "b7000-simulated");
 	jw_kv_str(w, "object", object);
 }
 
@@ -62,7 +69,7 @@ delta(struct json_writer *w, const struct sim_answer_head *h, const struct sim_c
 }
 
 static void
-usage_and_timings(struct json_writer *w, const struct sim_usage *u)
+usage(struct json_writer *w, const struct sim_usage *u)
 {
 	jw_key(w, "usage");
 	jw_object(w);
@@ -74,6 +81,11 @@ usage_and_timings(struct json_writer *w, const struct sim_usage *u)
 	jw_kv_uint(w, "cached_tokens", u->cached_tok);
 	jw_end_object(w);
 	jw_end_object(w);
+}
+
+static void
+timings(struct json_writer *w, const struct sim_usage *u)
+{
 	jw_key(w, "timings");
 	jw_object(w);
 	jw_kv_uint(w, "cache_n", u->cached_tok);
@@ -103,9 +115,13 @@ chunk(struct json_writer *w, const struct sim_answer_head *h, const struct sim_c
 		jw_end_object(w);
 	}
 	jw_end_array(w);
-	after_choices(w, h, h->chat ? "chat.completion.chunk" : "text_completion");
+	after_choices(w, h, h->chat ? "chat.completion.chunk" : "text_completion", h->chat);
 	if (c->usage)
-		usage_and_timings(w, c->usage);
+		usage(w, c->usage);
+	if (!h->chat)
+		answer_id(w, h);
+	if (c->usage)
+		timings(w, c->usage);
 	jw_end_object(w);
 }
 
@@ -146,8 +162,10 @@ answer(struct json_writer *w, const struct sim_answer_head *h, const struct sim_
 	for (unsigned i = 0; i < n; i++)
 		choice(w, h, &choices[i], i);
 	jw_end_array(w);
-	after_choices(w, h, h->chat ? "chat.completion" : "text_completion");
-	usage_and_timings(w, u);
+	after_choices(w, h, h->chat ? "chat.completion" : "text_completion", false);
+	usage(w, u);
+	answer_id(w, h);
+	timings(w, u);
 	jw_end_object(w);
 }
 
@@ -171,17 +189,33 @@ error_name(unsigned status)
 static void
 error(struct buf *out, const struct sim_error *e)
 {
+	bool late_code = e->status == 401 || e->status == 404; /* not from its handlers but before them */
 	struct json_writer w;
 
 	jw_init(&w, out);
 	jw_object(&w);
 	jw_key(&w, "error");
 	jw_object(&w);
-	jw_kv_uint(&w, "code", e->status);
+	if (!late_code)
+		jw_kv_uint(&w, "code", e->status);
 	jw_kv_slice(&w, "message", e->message);
-	jw_kv_str(&w, "type", error_name(e->status));
+	jw_kv_str(&w, "type", e->too_long_tok ? "exceed_context_size_error" : error_name(e->status));
+	if (e->too_long_tok) {
+		jw_kv_uint(&w, "n_prompt_tokens", e->too_long_tok);
+		jw_kv_uint(&w, "n_ctx", e->limit_tok);
+	}
+	if (late_code)
+		jw_kv_uint(&w, "code", e->status);
 	jw_end_object(&w);
 	jw_end_object(&w);
+}
+
+static void
+too_long(struct buf *out, unsigned prompt_tok, uint64_t out_tok, unsigned limit_tok)
+{
+	(void)out_tok; /* never asked about it */
+	buf_addf(out, "request (%u tokens) exceeds the available context size (%u tokens), try increasing it",
+		 prompt_tok, limit_tok);
 }
 
 static void
@@ -249,11 +283,21 @@ const struct sim_personality sim_llamacpp = {
 	.error_type = "application/json; charset=utf-8",
 	.line_end = "\n",
 	.loading = SIM_LOADING_503,
-	.finish_apart = true,
+	.server = "llama.cpp",
+	.chat_finish_apart = true,
+	.text_finish_apart = true,
+	.text_usage_with_finish = true,
+	.skips_empty = true,
 	.any_model = true,
+	.own_model = true,
+	.no_405 = true,
+	.head_pages = true,
+	.metrics_need_key = true,
+	.no_running_usage = true,
 	.chunk = chunk,
 	.answer = answer,
 	.error = error,
+	.too_long = too_long,
 	.stream_error = error,
 	.health = health,
 	.models = models,
