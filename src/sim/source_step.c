@@ -45,7 +45,7 @@ add_to_load(struct step_load *l, const struct sched_entry *e)
 }
 
 static uint64_t
-step_us(const struct step_source *s, const struct sched_batch *b, bool was_idle)
+step_us(const struct step_source *s, const struct sched_batch *b, uint64_t starts_us, bool was_idle)
 {
 	struct step_load load = { .was_idle = was_idle };
 
@@ -53,8 +53,10 @@ step_us(const struct step_source *s, const struct sched_batch *b, bool was_idle)
 		struct sim_seq *seq = b->entries[i].q->owner;
 
 		add_to_load(&load, &b->entries[i]);
-		if (b->entries[i].entered && seq->made == 0)
+		if (b->entries[i].entered && b->entries[i].q->preemptions == 0) {
 			seq->cached_tok = b->entries[i].computed;
+			seq->entered_us = starts_us;
+		}
 	}
 	return (uint64_t)(step_time_ms(s->preset, &load) * 1000);
 }
@@ -68,7 +70,8 @@ plan(struct step_source *s, uint64_t now_us, bool was_idle)
 		uint64_t starts_us = i > 0 ? s->ends_us[i - 1] : now_us;
 		const struct sched_batch *b = sched_schedule(&s->sched);
 
-		s->ends_us[i] = starts_us + (b->n > 0 ? step_us(s, b, i == 0 && was_idle) : 0);
+		s->ends_us[i] =
+			starts_us + (b->n > 0 ? step_us(s, b, starts_us, i == 0 && was_idle) : 0);
 		if (b->n == 0)
 			return; /* nothing to do before the oldest is over */
 	}
