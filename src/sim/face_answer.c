@@ -390,6 +390,49 @@ gen_start(struct sim_gen *g)
 	face_advance(f);
 }
 
+static double
+seconds(uint64_t from_us, uint64_t to_us)
+{
+	return to_us > from_us ? (double)(to_us - from_us) / 1e6 : 0;
+}
+
+static void
+note_finished(struct sim_face_stats *t, const struct sim_line *l, uint64_t now_us)
+{
+	const struct sim_seq *s = &l->seq;
+	double decode_s = seconds(l->first_us, now_us);
+	double prefill_s = seconds(s->entered_us, l->first_us);
+
+	sim_histogram_add(&t->e2e, seconds(l->gen->arrived_us, now_us));
+	sim_histogram_add(&t->queue, seconds(l->gen->arrived_us, s->entered_us));
+	sim_histogram_add(&t->prefill, prefill_s);
+	sim_histogram_add(&t->decode, decode_s);
+	if (s->made > 1)
+		sim_histogram_add(&t->tpot, decode_s / (double)(s->made - 1));
+	t->prefill_s += prefill_s;
+	t->decode_s += decode_s;
+	t->longest_tok = MAX(t->longest_tok, s->prompt->n + s->made);
+}
+
+static void
+note_tokens(struct sim_face *f, struct sim_line *l, unsigned n, bool finished)
+{
+	struct sim_face_stats *t = &f->stats;
+	uint64_t now_us = face_now_us(f);
+
+	t->generated_tok += n;
+	if (l->seq.made == n) { /* its first */
+		t->cached_tok += l->seq.cached_tok;
+		l->first_us = now_us;
+		sim_histogram_add(&t->ttft, seconds(l->gen->arrived_us, now_us));
+	} else {
+		sim_histogram_add(&t->itl, seconds(l->last_us, now_us));
+	}
+	l->last_us = now_us;
+	if (finished)
+		note_finished(t, l, now_us);
+}
+
 void
 gen_on_tokens(void *face, struct sim_seq *s, unsigned n, bool finished)
 {
@@ -398,14 +441,10 @@ gen_on_tokens(void *face, struct sim_seq *s, unsigned n, bool finished)
 	struct sim_face *f = face;
 
 	l->ready += n;
+	note_tokens(f, l, n, finished);
 	if (finished) {
 		l->made_all = true;
 		l->in_source = false;
-	}
-	f->stats.generated_tok += n;
-	if (l->sent + l->ready == n) { /* its first */
-		f->stats.cached_tok += s->cached_tok;
-		sim_histogram_add(&f->stats.ttft, (double)(face_now_us(f) - g->arrived_us) / 1e6);
 	}
 	if (g->running && !g->held)
 		gen_emit(g);

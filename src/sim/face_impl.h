@@ -28,8 +28,9 @@ struct sim_line {
 	struct sim_seq seq; /* first, so that a line is found by its sequence */
 	struct sim_gen *gen;
 	unsigned index;
-	uint64_t sent;	/* tokens whose text is out (or in text, without stream) */
-	uint64_t ready; /* tokens made and not out yet */
+	uint64_t sent;		    /* tokens whose text is out (or in text, without stream) */
+	uint64_t ready;		    /* tokens made and not out yet */
+	uint64_t first_us, last_us; /* when its first and latest ones came out of the engine */
 	bool in_source, made_all, role_sent, finished;
 	struct buf text; /* without stream: the answer so far */
 };

@@ -194,6 +194,7 @@ sim_face_create(uv_loop_t *loop, const struct sim_face_options *o, struct sim_so
 	f->t0_us = clock_mono_us();
 	f->created_s = SIM_CREATED_S;
 	f->armed_us = UINT64_MAX;
+	sim_face_stats_init(&f->stats);
 	f->stats.model = f->o.models[0];
 	list_init(&f->gens);
 	buf_init(&f->out, BUF_MAX_DEFAULT);

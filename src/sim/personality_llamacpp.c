@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* llama.cpp's server: "choices" comes first, the role chunk has content null, usage comes with timings. */
-#include <inttypes.h>
 #include <stdio.h>
 #include "sim/personality.h"
 
@@ -260,20 +259,45 @@ models(struct json_writer *w, const char *const *names, unsigned n, uint64_t cre
 }
 
 static void
-series(struct buf *out, const char *type, const char *name, const char *help, uint64_t v)
+series(struct buf *out, const char *type, const char *name, const char *help, double v)
 {
-	buf_addf(out, "# HELP llamacpp:%s %s\n# TYPE llamacpp:%s %s\nllamacpp:%s %" PRIu64 "\n",
-		 name, help, name, type, name, v);
+	buf_addf(out, "# HELP llamacpp:%s %s\n# TYPE llamacpp:%s %s\nllamacpp:%s %.17g\n", name,
+		 help, name, type, name, v);
+}
+
+static double
+ratio(double a, double b)
+{
+	return b > 0 ? a / b : 0;
 }
 
 static void
 metrics(struct buf *out, const struct sim_face_stats *s)
 {
-	series(out, "counter", "prompt_tokens_total", "Number of prompt tokens processed.", s->prompt_tok);
-	series(out, "counter", "tokens_predicted_total", "Number of generation tokens processed.",
-	       s->generated_tok);
-	series(out, "gauge", "requests_processing", "Number of requests processing.", s->running);
-	series(out, "gauge", "requests_deferred", "Number of requests deferred.", s->waiting);
+	double computed = (double)(s->prompt_tok - MIN(s->cached_tok, s->prompt_tok));
+
+	series(out, "counter", "prompt_tokens_total",
+	       "Number of prompt tokens processed, excluding cached tokens", computed);
+	series(out, "counter", "prompt_tokens_cached_total",
+	       "Number of prompt tokens reused from the cache", (double)s->cached_tok);
+	series(out, "counter", "prompt_seconds_total", "Total time spent processing prompts",
+	       s->prefill_s);
+	series(out, "counter", "tokens_predicted_total", "Number of generation tokens processed",
+	       (double)s->generated_tok);
+	series(out, "counter", "tokens_predicted_seconds_total",
+	       "Total time spent generating tokens", s->decode_s);
+	series(out, "counter", "n_decode_total", "Total number of llama_decode() calls", (double)s->steps);
+	series(out, "counter", "n_tokens_max",
+	       "Largest observed sequence length (prompt + generation)", (double)s->longest_tok);
+	series(out, "gauge", "prompt_tokens_seconds", "Average prompt throughput in tokens/s",
+	       ratio(computed, s->prefill_s));
+	series(out, "gauge", "predicted_tokens_seconds", "Average generation throughput in tokens/s",
+	       ratio((double)s->generated_tok, s->decode_s));
+	series(out, "gauge", "requests_processing", "Number of requests processing", s->running);
+	series(out, "gauge", "requests_deferred", "Number of requests deferred", s->waiting);
+	series(out, "gauge", "n_busy_slots_per_decode",
+	       "Average number of busy slots per llama_decode() call",
+	       ratio((double)s->step_rows, (double)s->steps));
 }
 
 const struct sim_personality sim_llamacpp = {

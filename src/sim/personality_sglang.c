@@ -256,14 +256,19 @@ metrics(struct buf *out, const struct sim_face_stats *s)
 	series(out, labels, "gauge", "cache_hit_rate",
 	       s->prompt_tok ? (double)s->cached_tok / (double)s->prompt_tok : 0);
 	series(out, labels, "gauge", "max_total_num_tokens", (double)s->kv_tokens);
+	series(out, labels, "gauge", "kv_used_tokens", s->kv_usage * (double)s->kv_tokens);
+	series(out, labels, "gauge", "kv_available_tokens", (1 - s->kv_usage) * (double)s->kv_tokens);
+	series(out, labels, "gauge", "num_paused_reqs", 0);
+	series(out, labels, "gauge", "num_retracted_reqs", (double)s->preemptions);
 	series(out, labels, "counter", "prompt_tokens_total", (double)s->prompt_tok);
 	series(out, labels, "counter", "generation_tokens_total", (double)s->generated_tok);
 	series(out, labels, "counter", "cached_tokens_total", (double)s->cached_tok);
 	series(out, labels, "counter", "num_requests_total", (double)s->requests);
 	series(out, labels, "counter", "num_aborted_requests_total", (double)s->aborted);
-	series(out, labels, "counter", "num_retracted_reqs", (double)s->preemptions);
-	buf_add_str(out, "# TYPE sglang:time_to_first_token_seconds histogram\n");
 	sim_histogram_render(out, "sglang:time_to_first_token_seconds", labels, &s->ttft);
+	sim_histogram_render(out, "sglang:inter_token_latency_seconds", labels, &s->itl);
+	sim_histogram_render(out, "sglang:e2e_request_latency_seconds", labels, &s->e2e);
+	sim_histogram_render(out, "sglang:queue_time_seconds", labels, &s->queue);
 }
 
 const struct sim_personality sim_sglang = {

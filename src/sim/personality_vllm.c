@@ -273,11 +273,23 @@ metrics(struct buf *out, const struct sim_face_stats *s)
 	snprintf(labels, sizeof(labels), "engine=\"0\",model_name=\"%s\"", s->model);
 	series(out, labels, "gauge", "num_requests_running", s->running);
 	series(out, labels, "gauge", "num_requests_waiting", s->waiting);
+	buf_addf(out,
+		 "# TYPE vllm:num_requests_waiting_by_reason gauge\n"
+		 "vllm:num_requests_waiting_by_reason{%s,reason=\"capacity\"} %u\n"
+		 "vllm:num_requests_waiting_by_reason{%s,reason=\"deferred\"} 0\n",
+		 labels, s->waiting, labels);
+	buf_addf(out,
+		 "# TYPE vllm:engine_sleep_state gauge\n"
+		 "vllm:engine_sleep_state{%s,sleep_state=\"awake\"} 1\n"
+		 "vllm:engine_sleep_state{%s,sleep_state=\"weights_offloaded\"} 0\n"
+		 "vllm:engine_sleep_state{%s,sleep_state=\"discard_all\"} 0\n",
+		 labels, labels, labels);
 	series(out, labels, "gauge", "kv_cache_usage_perc", s->kv_usage);
 	series(out, labels, "counter", "prefix_cache_queries_total", (double)s->prompt_tok);
 	series(out, labels, "counter", "prefix_cache_hits_total", (double)s->cached_tok);
 	series(out, labels, "counter", "num_preemptions_total", (double)s->preemptions);
 	series(out, labels, "counter", "prompt_tokens_total", (double)s->prompt_tok);
+	series(out, labels, "counter", "prompt_tokens_cached_total", (double)s->cached_tok);
 	series(out, labels, "counter", "generation_tokens_total", (double)s->generated_tok);
 	buf_addf(out,
 		 "# TYPE vllm:request_success_total counter\n"
@@ -285,8 +297,13 @@ metrics(struct buf *out, const struct sim_face_stats *s)
 		 "vllm:request_success_total{%s,finished_reason=\"stop\"} %" PRIu64 "\n"
 		 "vllm:request_success_total{%s,finished_reason=\"abort\"} %" PRIu64 "\n",
 		 labels, s->finished_length, labels, s->finished_stop, labels, s->aborted);
-	buf_add_str(out, "# TYPE vllm:time_to_first_token_seconds histogram\n");
 	sim_histogram_render(out, "vllm:time_to_first_token_seconds", labels, &s->ttft);
+	sim_histogram_render(out, "vllm:inter_token_latency_seconds", labels, &s->itl);
+	sim_histogram_render(out, "vllm:request_time_per_output_token_seconds", labels, &s->tpot);
+	sim_histogram_render(out, "vllm:e2e_request_latency_seconds", labels, &s->e2e);
+	sim_histogram_render(out, "vllm:request_queue_time_seconds", labels, &s->queue);
+	sim_histogram_render(out, "vllm:request_prefill_time_seconds", labels, &s->prefill);
+	sim_histogram_render(out, "vllm:request_decode_time_seconds", labels, &s->decode);
 	buf_addf(out,
 		 "# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{%s,block_size=\"16\",num_gpu_blocks=\"%" PRIu64
 		 "\"} 1\n",

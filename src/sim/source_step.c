@@ -17,6 +17,7 @@ struct step_source {
 	const struct step_preset *preset;
 	struct sched sched;
 	uint64_t ends_us[SCHED_BATCHES]; /* of the steps in flight, oldest first */
+	uint64_t steps, step_rows;
 	uint64_t prompts; /* started so far: one without token ids is like no other */
 	sim_tokens_fn fn; /* of the advance() that runs */
 	void *ctx;
@@ -45,9 +46,12 @@ add_to_load(struct step_load *l, const struct sched_entry *e)
 }
 
 static uint64_t
-step_us(const struct step_source *s, const struct sched_batch *b, uint64_t starts_us, bool was_idle)
+step_us(struct step_source *s, const struct sched_batch *b, uint64_t starts_us, bool was_idle)
 {
 	struct step_load load = { .was_idle = was_idle };
+
+	s->steps++;
+	s->step_rows += b->n;
 
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct sim_seq *seq = b->entries[i].q->owner;
@@ -147,6 +151,8 @@ stats(const struct sim_source *src, struct sim_face_stats *ret)
 	ret->running = s->sched.n_running;
 	ret->waiting = s->sched.n_waiting;
 	ret->preemptions = s->sched.counters.preemptions;
+	ret->steps = s->steps;
+	ret->step_rows = s->step_rows;
 	ret->kv_tokens = (uint64_t)blocks * BLOCK_TOK;
 	ret->kv_usage = 1 - (double)s->sched.kv.n_free / blocks;
 }

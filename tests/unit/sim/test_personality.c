@@ -257,6 +257,16 @@ metrics_have_the_names_of_each_engine(void **state)
 	struct sim_face_stats s = {
 		.model = "m", .running = 3, .waiting = 2, .kv_usage = 0.5, .kv_tokens = 1600
 	};
+	static const char *const llamacpp[] = {
+		"\nllamacpp:prompt_seconds_total ",
+		"\nllamacpp:tokens_predicted_seconds_total ",
+		"\nllamacpp:n_decode_total ",
+		"\nllamacpp:n_tokens_max ",
+		"\nllamacpp:n_busy_slots_per_decode ",
+		"\nllamacpp:prompt_tokens_seconds ",
+		"\nllamacpp:predicted_tokens_seconds ",
+		"\nllamacpp:requests_deferred 2\n",
+	};
 	struct buf out;
 
 	(void)state;
@@ -278,6 +288,8 @@ metrics_have_the_names_of_each_engine(void **state)
 	buf_clear(&out);
 	sim_llamacpp.metrics(&out, &s);
 	assert_non_null(strstr(buf_cstr(&out), "\nllamacpp:requests_processing 3\n"));
+	for (unsigned i = 0; i < ARRAY_LEN(llamacpp); i++)
+		assert_non_null(strstr(buf_cstr(&out), llamacpp[i]));
 	buf_finish(&out);
 }
 
