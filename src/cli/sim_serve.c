@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "sim/host_cpu.h"
 #include "sim/http_face.h"
 #include "sim/step_time.h"
 
@@ -22,6 +23,7 @@ struct sim_serve {
 	const char *host, *unix_path;
 	uint16_t port;
 	struct sim_step_options step;
+	const struct host_cpu *host_cpu; /* NULL: none */
 	bool instant;
 	uint64_t instant_interval_us;
 	int report_fd;
@@ -61,6 +63,7 @@ enum option_id {
 	OPT_BATCHED_TOKENS,
 	OPT_KV_BLOCKS,
 	OPT_POLICY,
+	OPT_HOST_CPU,
 	OPT_HELP,
 };
 
@@ -89,6 +92,7 @@ static const struct option options[] = {
 	{ "max-num-batched-tokens", required_argument, NULL, OPT_BATCHED_TOKENS },
 	{ "num-gpu-blocks", required_argument, NULL, OPT_KV_BLOCKS },
 	{ "scheduling-policy", required_argument, NULL, OPT_POLICY },
+	{ "host-cpu", required_argument, NULL, OPT_HOST_CPU },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -109,6 +113,7 @@ static const char usage_text[] =
 	"  --preset NAME             the machine, see below (a100-llama31-8b)\n"
 	"  --max-num-seqs N, --max-num-batched-tokens N, --num-gpu-blocks N\n"
 	"                            requests and tokens in a step, KV blocks of 16 tokens (the preset's)\n"
+	"  --host-cpu NAME           what Python costs around the engine, see kvwarden sim presets (none)\n"
 	"  --scheduling-policy NAME  fcfs or priority (fcfs)\n"
 	"  --seed N                  same seed, same words and same steps (1)\n"
 	"  --speed X                 simulated seconds a second (1)\n"
@@ -239,6 +244,16 @@ read_preset(struct sim_serve *s, struct diag *d)
 }
 
 static int
+read_host_cpu(struct sim_serve *s, struct diag *d)
+{
+	s->host_cpu = host_cpu_find(optarg);
+	if (s->host_cpu)
+		return 0;
+	diag_hint(d, "kvwarden sim presets lists them");
+	return wrong_value(d, "a host");
+}
+
+static int
 read_policy(struct sim_serve *s, struct diag *d)
 {
 	s->step.by_priority = strcmp(optarg, "priority") == 0;
@@ -258,6 +273,8 @@ read_scheduler_option(struct sim_serve *s, int id, struct diag *d)
 		return read_preset(s, d);
 	if (id == OPT_POLICY)
 		return read_policy(s, d);
+	if (id == OPT_HOST_CPU)
+		return read_host_cpu(s, d);
 	err = read_count(d, 1, 100000000, &n);
 	if (id == OPT_MAX_SEQS)
 		s->step.max_seqs = (unsigned)n;
@@ -316,6 +333,12 @@ read_engine_option(struct sim_serve *s, int id, struct diag *d)
 	}
 }
 
+static unsigned
+max_seqs_of(const struct sim_serve *s)
+{
+	return s->step.max_seqs ? s->step.max_seqs : s->step.preset->max_seqs;
+}
+
 /* 0, 1 when help was asked for, or -EINVAL with @d filled. */
 static int
 read_options(struct sim_serve *s, int argc, char **argv, struct diag *d)
@@ -335,7 +358,7 @@ read_options(struct sim_serve *s, int argc, char **argv, struct diag *d)
 		diag_where(d, "--%s", options[index].name);
 		if (id <= OPT_DIE_WITH_PARENT)
 			err = read_address_option(s, id, d);
-		else if (id >= OPT_PRESET && id <= OPT_POLICY)
+		else if (id >= OPT_PRESET && id <= OPT_HOST_CPU)
 			err = read_scheduler_option(s, id, d);
 		else
 			err = read_engine_option(s, id, d);
@@ -345,6 +368,19 @@ read_options(struct sim_serve *s, int argc, char **argv, struct diag *d)
 	if (optind < argc) {
 		diag_where(d, "%s", argv[optind]);
 		diag_what(d, "this command takes no such argument");
+		diag_hint(d, "kvwarden sim has the verbs steps, replay and presets; without one it serves");
+		return -EINVAL;
+	}
+	if (s->instant_interval_us > 0 && !s->instant) {
+		diag_where(d, "--instant-interval-us");
+		diag_what(d, "it means something with --instant only");
+		return -EINVAL;
+	}
+	if (s->step.budget_tok > 0 && s->step.budget_tok < max_seqs_of(s)) {
+		diag_where(d, "--max-num-batched-tokens");
+		diag_what(d, "%u tokens in a step are less than the %u requests in it",
+			  s->step.budget_tok, max_seqs_of(s));
+		diag_hint(d, "give as many at least, or fewer with --max-num-seqs");
 		return -EINVAL;
 	}
 	if (s->face.n_models == 0)
@@ -432,6 +468,8 @@ open_server(struct sim_serve *s, struct diag *d)
 		s->face.max_model_len = (unsigned)MIN((uint64_t)s->face.max_model_len,
 						      sim_source_step_max_tok(&s->step));
 		s->source = sim_source_step(&s->step);
+		if (s->host_cpu)
+			s->source = sim_source_host(s->host_cpu, s->source, s->face.seed);
 	}
 	s->server = sim_face_create(&s->loop, &s->face, s->source, d);
 	if (!s->server)
