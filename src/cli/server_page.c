@@ -71,6 +71,8 @@ takes_value(const char *flag)
 static int
 read_options(struct server_page *p, int argc, char **argv, struct diag *d)
 {
+	const char *key = getenv(SERVER_PAGE_ADMIN_KEY_ENV);
+
 	for (int i = 1; i < argc; i++) {
 		char flag[32] = "";
 		const char *eq = strchr(argv[i], '='), *value;
@@ -82,8 +84,8 @@ read_options(struct server_page *p, int argc, char **argv, struct diag *d)
 		} else if (!eq && (!strcmp(flag, "--help") || !strcmp(flag, "-h"))) {
 			p->help = true;
 		} else if (takes_value(flag)) {
-			value = eq ? eq + 1 : i + 1 < argc ? argv[++i] : "";
-			if (!*value)
+			value = eq ? eq + 1 : i + 1 < argc ? argv[++i] : NULL;
+			if (!value || !*value)
 				return wrong(d, flag, "a value is missing");
 			if (read_value(p, flag, value, d))
 				return -EINVAL;
@@ -91,11 +93,10 @@ read_options(struct server_page *p, int argc, char **argv, struct diag *d)
 			return wrong(d, argv[i], "this option is not known");
 		}
 	}
-	if (!p->admin_key && getenv(SERVER_PAGE_ADMIN_KEY_ENV) && *getenv(SERVER_PAGE_ADMIN_KEY_ENV)) {
-		p->admin_key = getenv(SERVER_PAGE_ADMIN_KEY_ENV);
-		return check_key(p->admin_key, SERVER_PAGE_ADMIN_KEY_ENV, d);
-	}
-	return 0;
+	if (p->admin_key || !key || !*key)
+		return 0;
+	p->admin_key = key;
+	return check_key(key, SERVER_PAGE_ADMIN_KEY_ENV, d);
 }
 
 /* asking ---------------------------------------------------------------------------------------- */

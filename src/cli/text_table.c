@@ -177,7 +177,7 @@ add_padded(struct buf *out, const char *text, unsigned width, bool right, bool l
 void
 text_table_print(const struct text_table *t, struct buf *out)
 {
-	unsigned widths[TEXT_TABLE_COLUMNS];
+	unsigned widths[TEXT_TABLE_COLUMNS] = { 0 };
 
 	for (unsigned i = 0; i < t->n_columns; i++) {
 		widths[i] = width_of(slice_of(t->columns[i].title));

@@ -64,6 +64,8 @@ bad_endpoint(struct slice e)
 	struct slice http = SLICE("http://");
 	const char *slash;
 
+	if (!e.p)
+		return "endpoint: this is no address";
 	for (size_t i = 0; i < e.n; i++)
 		if ((unsigned char)e.p[i] <= ' ' || e.p[i] == 0x7f || e.p[i] == '?' || e.p[i] == '#')
 			return "endpoint: a blank, a query or a fragment has no place in it";
