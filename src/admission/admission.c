@@ -223,6 +223,32 @@ flow_moved(struct admission *a, struct admission_flow *f)
 }
 
 void
+admission_flow_update(struct admission *a, struct admission_flow *f, double weight,
+		      struct admission_share *share)
+{
+	bool eligible = f->place == FLOW_ELIGIBLE;
+
+	must(weight > 0);
+	if (eligible)
+		flow_leave(a, f);
+	f->weight = f->own.weight = weight;
+	if (share && !share->flows.less)
+		heap_init(&share->flows, a->ops->flow_less);
+	f->share = share ? share : &f->own;
+	if (eligible)
+		flow_enter(a, f, false);
+}
+
+void
+admission_share_set_weight(struct admission *a, unsigned engine, struct admission_share *s, double weight)
+{
+	must(weight > 0);
+	if (s->queued)
+		engine_at(a, engine)->weight_queued += weight - s->weight;
+	s->weight = weight;
+}
+
+void
 admission_flow_release(struct admission *a, struct admission_flow *f)
 {
 	if (f->place != FLOW_HELD)

@@ -132,6 +132,12 @@ void admission_flow_init(struct admission *a, struct admission_flow *f, unsigned
 			 struct admission_share *share);
 /* Takes an idle flow (no request queued or granted) out. */
 void admission_flow_finish(struct admission *a, struct admission_flow *f);
+/* A new weight, or another organisation (NULL: none), for a living flow: what is queued moves with it.  The other
+ * bounds of a flow are plain fields that the caller may change. */
+void admission_flow_update(struct admission *a, struct admission_flow *f, double weight,
+			   struct admission_share *share);
+void admission_share_set_weight(struct admission *a, unsigned engine, struct admission_share *s,
+				double weight);
 /* A held flow may try again at once. */
 void admission_flow_release(struct admission *a, struct admission_flow *f);
 

@@ -7,6 +7,7 @@
 #include "cli/config.h"
 #include "cli/demo.h"
 #include "cli/models.h"
+#include "cli/serve.h"
 #include "cli/sim.h"
 #include "cli/status.h"
 

@@ -12,7 +12,8 @@ const char serve_usage[] = "usage: kvwarden serve --config FILE\n"
 			   "       kvwarden serve --sim [MODEL...]\n"
 			   "       kvwarden serve MODEL... --engine vllm|sglang\n"
 			   "options: --port N  --max-concurrent N  --gpu-budget 80%  --log-level LEVEL\n"
-			   "         --decision-log FILE  --no-interactive\n";
+			   "         --decision-log FILE  --no-interactive\n"
+			   "         --report-fd N  --die-with-parent PID\n";
 
 static int
 wrong(struct diag *d, const char *flag, const char *what)
@@ -30,6 +31,29 @@ parse_count(const char *flag, const char *value, int64_t *ret, struct diag *d)
 	if (slice_to_u64(slice_of(value), &v) < 0 || v > INT32_MAX)
 		return wrong(d, flag, "a whole number is expected");
 	*ret = (int64_t)v;
+	return 0;
+}
+
+static int
+parse_fd(const char *flag, const char *value, int *ret, struct diag *d)
+{
+	int64_t v;
+
+	if (parse_count(flag, value, &v, d) < 0)
+		return -EINVAL;
+	*ret = (int)v;
+	return 0;
+}
+
+static int
+parse_parent(const char *flag, const char *value, struct child_side *side, struct diag *d)
+{
+	int64_t v;
+
+	if (parse_count(flag, value, &v, d) < 0)
+		return -EINVAL;
+	side->die_with_parent = true;
+	side->parent = (pid_t)v;
 	return 0;
 }
 
@@ -59,6 +83,10 @@ parse_value(struct serve_options *o, const char *flag, const char *value, struct
 		o->over.log_level = value;
 	else if (!strcmp(flag, "--decision-log"))
 		o->over.decision_log = value;
+	else if (!strcmp(flag, "--report-fd"))
+		return parse_fd(flag, value, &o->side.report_fd, d);
+	else if (!strcmp(flag, "--die-with-parent"))
+		return parse_parent(flag, value, &o->side, d);
 	else if (!strcmp(flag, "--port"))
 		return parse_count(flag, value, &o->over.port, d);
 	else if (!strcmp(flag, "--max-concurrent"))
@@ -73,7 +101,7 @@ takes_value(struct slice flag)
 {
 	static const char *const flags[] = { "--config",       "--engine", "--log-level",
 					     "--decision-log", "--port",   "--max-concurrent",
-					     "--gpu-budget" };
+					     "--gpu-budget",   "--report-fd", "--die-with-parent" };
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
 		if (slice_eq(flag, slice_of(flags[i])))
@@ -98,7 +126,9 @@ parse_switch(struct serve_options *o, const char *arg)
 int
 serve_options_parse(int argc, char **argv, struct serve_options *o, struct diag *d)
 {
-	*o = (struct serve_options){ .engine = "vllm", .over = CONFIG_OVERRIDES_NONE };
+	*o = (struct serve_options){ .engine = "vllm",
+				      .over = CONFIG_OVERRIDES_NONE,
+				      .side.report_fd = -1 };
 	for (int i = 1; i < argc; i++) {
 		const char *eq = strchr(argv[i], '='), *value;
 		struct slice flag = { argv[i], eq ? (size_t)(eq - argv[i]) : strlen(argv[i]) };
@@ -141,6 +171,8 @@ config_of_models(const struct serve_options *o, struct config_errors *errs)
 	buf_init(&text, CONFIG_FILE_MAX);
 	jw_init(&w, &text);
 	jw_object(&w);
+	if (o->over.sim) /* nobody else needs to reach a simulator */
+		jw_kv_str(&w, "host", "127.0.0.1");
 	jw_key(&w, "models");
 	jw_array(&w);
 	for (unsigned i = 0; i < MAX(o->n_models, 1u); i++) {

@@ -5,6 +5,7 @@
  * A flag that is given beats the file (the original ignored all but --log-level beside --config).
  */
 #pragma once
+#include "cli/child_side.h"
 #include "config/config.h"
 
 struct serve_options {
@@ -13,6 +14,7 @@ struct serve_options {
 	unsigned n_models;
 	const char *engine; /* of the models named here */
 	struct config_overrides over;
+	struct child_side side;
 	bool no_interactive; /* accepted: nothing is ever asked */
 	bool help;
 };

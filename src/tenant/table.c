@@ -189,7 +189,7 @@ place_for_unknown(struct tenant_table *t)
 	list_for_each(it, &t->unknown) {
 		struct tenant *e = list_entry(it, struct tenant, idle_link);
 
-		if (e->active == 0) {
+		if (e->active == 0 && e->pins == 0) {
 			list_del(&e->idle_link);
 			map_del(&t->by_name, slice_of(e->id));
 			return e;

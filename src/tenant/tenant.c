@@ -65,6 +65,17 @@ tenant_settle(struct tenant_ticket *ticket, double tokens, uint64_t now_us)
 	ticket->tenant = NULL;
 }
 
+void
+tenant_refund(struct tenant_ticket *ticket, uint64_t now_us)
+{
+	struct tenant *t = ticket->tenant;
+
+	if (!t)
+		return;
+	tenant_settle(ticket, 0, now_us);
+	token_bucket_take(&t->requests, -1.0, now_us);
+}
+
 static void
 headroom(struct token_bucket *b, double per_minute, uint64_t now_us, struct tenant_headroom *ret)
 {

@@ -32,6 +32,7 @@ struct tenant {
 	struct tenant_limits limits;
 	struct token_bucket requests, tokens;
 	unsigned active; /* admitted and not released: queued or in an engine */
+	unsigned pins;	     /* requests that refer to it, with a ticket or without: it keeps its place */
 	struct tenant_usage usage;
 	struct list idle_link; /* on the table's list of unknown tenants, longest unused first */
 	uint64_t generation;   /* changes when the place gets another tenant */
@@ -84,6 +85,9 @@ bool tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenan
 /* Ends what the ticket holds, exactly once; further calls do nothing.  @tokens is what the request really used: the
  * difference to the reservation is charged or given back. */
 void tenant_settle(struct tenant_ticket *ticket, double tokens, uint64_t now_us);
+
+/* Ends what the ticket holds as if the request had never come: for one that was refused afterwards. */
+void tenant_refund(struct tenant_ticket *ticket, uint64_t now_us);
 
 /* For x-ratelimit-* headers; limit 0 means that there is none. */
 struct tenant_headroom {
