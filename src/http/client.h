@@ -84,6 +84,8 @@ unsigned http_pool_connections(const struct http_pool *p);
 void http_call_start(struct http_call *c, struct http_pool *p, const struct http_call_request *rq,
 		     const struct http_call_ops *ops, void *ctx);
 bool http_call_running(const struct http_call *c);
+/* Nothing of the request is left to be sent, so that its body may go. */
+bool http_call_sent(const struct http_call *c);
 /* Closes the engine's connection in this very turn; no callback follows.  Harmless when nothing runs. */
 void http_call_cancel(struct http_call *c);
 

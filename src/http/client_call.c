@@ -344,6 +344,12 @@ http_call_running(const struct http_call *c)
 	return c->conn || c->waiting;
 }
 
+bool
+http_call_sent(const struct http_call *c)
+{
+	return !c->waiting && (!c->conn || c->conn->sent == c->conn->total);
+}
+
 void
 http_call_cancel(struct http_call *c)
 {

@@ -105,6 +105,7 @@ on_alarm(uv_timer_t *t)
 	if ((r = FIRST(g->states[REQUEST_LOADING], link)) != NULL)
 		deadlines_note(g, r->entered_us + us_of_s(g->config->engine_start_timeout_s));
 	queue_pump(g);
+	gateway_check_drained(g);
 	if (g->draining && !g->stopping) {
 		if (g->drain_until_us <= g->now_us)
 			gateway_stop(g);
@@ -124,12 +125,10 @@ deadlines_init(struct gateway *g)
 void
 deadlines_note(struct gateway *g, uint64_t at_us)
 {
-	uint64_t in_us;
+	uint64_t at_ms = (at_us + 999) / 1000, now_ms = uv_now(g->loop); /* of the same clock */
 
 	if (at_us >= g->alarm_us || g->stopping)
 		return;
 	g->alarm_us = at_us;
-	in_us = at_us > g->now_us ? at_us - g->now_us : 0;
-	uv_update_time(g->loop);
-	uv_timer_start(&g->alarm, on_alarm, (in_us + 999) / 1000, 0);
+	uv_timer_start(&g->alarm, on_alarm, at_ms > now_ms ? at_ms - now_ms : 0, 0);
 }

@@ -144,6 +144,13 @@ arrive(struct request *r)
 	uint64_t wait_us = 0;
 
 	r->adm.flow = f;
+	if (!request_edit_body(r)) {
+		decision(r, "reject", wire_error_info(WIRE_ERR_INVALID_REQUEST)->code, NULL);
+		answer_refuse(r, WIRE_ERR_INVALID_REQUEST, METRIC_REASON_BAD_REQUEST,
+			      "The model's name is too long to be replaced by the engine's.",
+			      "model", 0);
+		return;
+	}
 	if (!sign_contract(r, f))
 		return;
 	why = admission_arrive(g->admission, &r->adm, g->now_us, &wait_us);
@@ -152,7 +159,7 @@ arrive(struct request *r)
 		return;
 	}
 	r->queued_us = g->now_us;
-	r->overhead_us = clock_mono_us() - r->body_end_us;
+	r->overhead_us = clock_mono_us() - g->now_us;
 	request_move(r, REQUEST_QUEUED);
 	decision(r, "arrive", "queued", NULL);
 }
@@ -179,9 +186,9 @@ queue_enter(struct request *r)
 	enum engine_state s = engine_get_state(r->model->engine);
 
 	if (r->stream) {
-		r->wait_since_us = r->head_us;
+		r->wait_since_us = g->now_us; /* not of the head: bodies overtake each other, and the list is in order */
 		list_push_back(&g->headless, &r->wait_link);
-		deadlines_note(g, r->head_us + us_of_s(g->config->timeouts.head_commit_after_s));
+		deadlines_note(g, g->now_us + us_of_s(g->config->timeouts.head_commit_after_s));
 	}
 	if (s == ENGINE_READY) {
 		arrive(r);
@@ -252,8 +259,14 @@ queue_pump(struct gateway *g)
 {
 	struct admission_request *a;
 
+	/* A grant whose engine refuses the connection ends within and comes back here: the loop below takes what that
+	 * made room for, instead of one level of the stack for each request that waits. */
+	if (g->pumping)
+		return;
+	g->pumping = true;
 	while ((a = admission_next_grant(g->admission, g->now_us)) != NULL)
 		grant(a->user);
+	g->pumping = false;
 	deadlines_note(g, admission_next_deadline(g->admission));
 }
 

@@ -247,28 +247,25 @@ on_body(void *ctx, struct http_exchange *x, struct slice piece)
 		refuse_body(r);
 }
 
-/* What must change in the body on its way; everything else goes out byte for byte. */
-static bool
-edit_body(struct request *r)
+bool
+request_edit_body(struct request *r)
 {
 	const struct request_facts *f = r->facts;
-	struct slice name = slice_of(r->model->upstream_json);
 	bool fits = true;
 
 	request_edit_init(&r->edit);
-	r->wants_usage = f->include_usage;
 	if (r->stream && r->route->takes_usage && !f->include_usage) {
 		fits = request_edit_include_usage(&r->edit, f);
 		r->hides_usage = true;
 	}
-	if (name.n) {
-		const struct wire_span *span = &f->span[WIRE_KEY_MODEL];
-
-		if (!slice_eq(name, (struct slice){ r->body.p + span->off, span->n }))
-			fits = request_edit_set(&r->edit, f, WIRE_KEY_MODEL, name) && fits;
-	}
+	/* Compared without escapes: a name that only looks different stays as it was written. */
+	if (!slice_eq(model_upstream_name(r->model), slice_of(f->model)))
+		fits = fits && r->model->upstream_json[0] &&
+		       request_edit_set(&r->edit, f, WIRE_KEY_MODEL, slice_of(r->model->upstream_json));
 	if (fits)
 		r->n_pieces = request_edit_apply(&r->edit, buf_slice(&r->body), r->pieces);
+	free(r->facts);
+	r->facts = NULL;
 	return fits;
 }
 
@@ -298,7 +295,7 @@ on_body_end(void *ctx, struct http_exchange *x)
 	struct request_facts *f;
 	char message[WIRE_MODEL_MAX + 64];
 
-	r->body_end_us = gateway_clock(ctx);
+	gateway_clock(ctx);
 	if (r->state != REQUEST_READING)
 		return;
 	f = r->facts;
@@ -319,21 +316,14 @@ on_body_end(void *ctx, struct http_exchange *x)
 	}
 	r->stream = f->stream;
 	r->max_tokens = f->max_tokens;
-	if (!edit_body(r)) {
-		refuse(r, WIRE_ERR_INVALID_REQUEST, "The model's name is too long to be replaced.",
-		       "model");
-		return;
-	}
 	estimate(r);
-	free(r->facts);
-	r->facts = NULL;
 	queue_enter(r);
 }
 
 /* the end --------------------------------------------------------------------------------------------------------- */
 
 static const char *
-close_reason(enum http_close why)
+close_reason(const struct request *r, enum http_close why)
 {
 	switch (why) {
 	case HTTP_CLOSE_SLOW:
@@ -341,7 +331,7 @@ close_reason(enum http_close why)
 	case HTTP_CLOSE_TIMEOUT:
 		return "body_timeout";
 	case HTTP_CLOSE_BAD:
-		return "bad_body";
+		return r->state == REQUEST_READING ? "bad_body" : "read_ahead";
 	case HTTP_CLOSE_ABORTED:
 		return "cut_off";
 	case HTTP_CLOSE_DONE:
@@ -356,7 +346,9 @@ static void
 request_left(struct request *r, enum http_close why)
 {
 	if (!r->reason[0])
-		request_set_reason(r, "%s", close_reason(why));
+		request_set_reason(r, "%s", close_reason(r, why));
+	if (r->state == REQUEST_READING && (why == HTTP_CLOSE_BAD || why == HTTP_CLOSE_TIMEOUT))
+		r->status = r->g->refusal_status; /* http has just answered in our place */
 	decision(r, "leave", request_state_name(r->state), r->reason);
 	if (http_call_running(&r->call)) {
 		http_call_cancel(&r->call);
@@ -404,6 +396,7 @@ render_refusal(void *ctx, enum http_refusal what, const char *detail, struct buf
 	struct gateway *g = ctx;
 	char message[256];
 
+	g->refusal_status = wire_error_info(errors[what])->status;
 	snprintf(message, sizeof(message), "%s%s%s", wire_error_info(errors[what])->text,
 		 detail ? " " : "", detail ? detail : "");
 	wire_error_body(body, errors[what], WIRE_OPENAI, message, NULL);

@@ -110,10 +110,13 @@ keep_head(struct request *r, const struct http_headers *h)
 	}
 }
 
-/* The request has arrived whole and is not sent again: its bytes are of no more use. */
+/* The request has arrived whole and is not sent again: its bytes are of no more use.  An engine may answer before it has
+ * read all; then they stay. */
 static void
 drop_body(struct request *r)
 {
+	if (!http_call_sent(&r->call))
+		return;
 	buf_finish(&r->body);
 	(void)http_server_note_buffered(r->g->server, -(int64_t)r->body_noted);
 	r->body_noted = 0;
@@ -141,10 +144,10 @@ on_head(void *ctx, unsigned status, const struct http_headers *h)
 		return; /* its head waits for the first event */
 	answer_facts_init(&r->whole);
 	r->is_collected = r->early_head;
-	if (!r->is_collected)
-		answer_engine_head(r);
+	if (r->is_collected)
+		return;
 	list_del(&r->wait_link);
-	request_move(r, REQUEST_STREAMING);
+	answer_engine_head(r);
 }
 
 static void
@@ -204,7 +207,8 @@ end_whole(struct request *r)
 		chunk_facts_read_error(&f, buf_slice(&r->engine_error));
 		answer_failure(r, WIRE_ERR_BAD_GATEWAY,
 			       good ? "The engine answered a streaming request without a stream."
-				    : f.error_message);
+			       : f.error_message[0] ? f.error_message
+						    : NULL);
 		return;
 	}
 	settle(r, good ? OUTCOME_OK : OUTCOME_ERROR);
@@ -252,7 +256,10 @@ on_error(void *ctx, enum http_call_error err, const char *detail)
 	snprintf(message, sizeof(message), "%s%s%s%s.", meaning[err].what, detail ? " (" : "",
 		 detail ? detail : "", detail ? ")" : "");
 	log_info("request %s: %s", r->id, message);
-	answer_failure(r, meaning[err].e, message);
+	if (r->saw_done) /* the connection was cut off, the answer was not */
+		stream_end(r);
+	else
+		answer_failure(r, meaning[err].e, message);
 	queue_pump(g);
 }
 
@@ -262,7 +269,7 @@ upstream_give_up(struct request *r, enum wire_error e, const char *why)
 	decision(r, "timeout", request_state_name(r->state), why);
 	http_call_cancel(&r->call);
 	decision(r, "upstream_closed", NULL, why);
+	request_set_reason(r, "%s", why);
 	settle(r, OUTCOME_TIMEOUT);
 	answer_failure(r, e, NULL);
-	request_set_reason(r, "%s", why);
 }
