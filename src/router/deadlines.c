@@ -130,6 +130,5 @@ deadlines_note(struct gateway *g, uint64_t at_us)
 		return;
 	g->alarm_us = at_us;
 	in_us = at_us > g->now_us ? at_us - g->now_us : 0;
-	uv_update_time(g->loop);
 	uv_timer_start(&g->alarm, on_alarm, (in_us + 999) / 1000, 0);
 }

@@ -27,6 +27,29 @@ over(struct tenant_refusal *why, enum tenant_limit limit, enum tenant_action act
 	return false;
 }
 
+static bool
+lacks(struct token_bucket *b, double need, uint64_t now_us)
+{
+	return !token_bucket_unlimited(b) && token_bucket_level(b, now_us) < fmin(need, b->capacity);
+}
+
+bool
+tenant_may_wait(struct tenant *t, double tokens, uint64_t now_us, struct tenant_refusal *why)
+{
+	const struct tenant_limits *l = &t->limits;
+
+	if (l->rate_action == TENANT_REJECT && lacks(&t->requests, 1.0, now_us))
+		return over(why, TENANT_LIMIT_RATE, TENANT_REJECT,
+			    token_bucket_wait_us(&t->requests, 1.0, now_us));
+	if (l->concurrency_action == TENANT_REJECT && l->max_concurrent &&
+	    t->active + t->waiting >= l->max_concurrent)
+		return over(why, TENANT_LIMIT_CONCURRENCY, TENANT_REJECT, CONCURRENCY_RETRY_US);
+	if (l->tokens_action == TENANT_REJECT && lacks(&t->tokens, tokens, now_us))
+		return over(why, TENANT_LIMIT_TOKENS, TENANT_REJECT,
+			    token_bucket_wait_us(&t->tokens, tokens, now_us));
+	return true;
+}
+
 bool
 tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenant_ticket *ticket,
 	     struct tenant_refusal *why)
@@ -40,8 +63,7 @@ tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenant_tic
 	if (l->max_concurrent && t->active >= l->max_concurrent)
 		return over(why, TENANT_LIMIT_CONCURRENCY, l->concurrency_action, CONCURRENCY_RETRY_US);
 	/* A request larger than the bucket may pass when the bucket is full, and overdraws it. */
-	if (!token_bucket_unlimited(&t->tokens) &&
-	    token_bucket_level(&t->tokens, now_us) < fmin(tokens, t->tokens.capacity))
+	if (lacks(&t->tokens, tokens, now_us))
 		return over(why, TENANT_LIMIT_TOKENS, l->tokens_action,
 			    token_bucket_wait_us(&t->tokens, tokens, now_us));
 	token_bucket_take(&t->requests, 1.0, now_us);
