@@ -1,47 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "admission/admission.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "admission/policy.h"
+#include "admission/admission_impl.h"
 
-#define DRAIN_PARTS 16 /* an abort's permit comes back after lag to lag * (1 + 1/16) */
-#define DRAIN_SLOTS (DRAIN_PARTS + 1)
-#define RATE_HALF_LIFE_US 10e6	 /* memory of the service rate */
-#define WAIT_UNKNOWN_US 1000000u /* predicted while no rate is known */
-#define WAIT_MIN_US 50000u
-#define WAIT_MAX_US 600000000u
-
-struct engine {
-	bool ready;
-	unsigned window_set, granted, queued;
-	struct heap shares; /* with an eligible flow */
-	struct heap held;   /* flows that the gate turned away, by held_until_us */
-	struct list flows;
-	double vnow;	      /* virtual time of the share served last */
-	double weight_queued; /* sum of weights of shares in the heap */
-	/* permits of aborted requests, by the time when they come free */
-	unsigned draining, drain[DRAIN_SLOTS];
-	uint64_t drain_slot; /* number of the oldest slot not yet freed */
-	double queued_cost;
-	/* cost finished per second in which there was work: sums that decay */
-	double rate_cost, rate_time_s;
-	uint64_t rate_at_us;
-	uint64_t admitted, rejected, expired, aborted;
-};
-
-struct admission {
-	struct admission_params p;
-	const struct admission_policy_ops *ops;
-	admission_gate_fn gate;
-	void *ctx;
-	unsigned n_engines, granted, queued, draining, turn;
-	uint64_t seq;
-	struct heap deadlines;
-	struct engine engines[ADMISSION_ENGINES_MAX];
-};
+#define RATE_HALF_LIFE_US 10e6 /* memory of the service rate */
 
 static bool
 deadline_less(const struct heap_node *a, const struct heap_node *b)
@@ -87,6 +54,28 @@ admission_destroy(struct admission *a)
 	free(a);
 }
 
+static uint64_t
+lag_of(const struct admission *a, const struct engine *e)
+{
+	return e->has_lag ? e->lag_us : a->p.abort_lag_us;
+}
+
+static uint64_t
+drain_slot_us(const struct admission *a, const struct engine *e)
+{
+	return MAX((lag_of(a, e) + DRAIN_PARTS - 1) / DRAIN_PARTS, 1);
+}
+
+/* Slots mean another time now, so what drains is freed. */
+static void
+restart_drain(struct admission *a, struct engine *e)
+{
+	a->draining -= e->draining;
+	e->draining = 0;
+	e->drain_slot = 0;
+	memset(e->drain, 0, sizeof(e->drain));
+}
+
 static struct engine *
 engine_at(struct admission *a, unsigned i)
 {
@@ -99,6 +88,17 @@ void
 admission_set_window(struct admission *a, unsigned engine, unsigned window)
 {
 	engine_at(a, engine)->window_set = window;
+}
+
+void
+admission_set_abort_lag(struct admission *a, unsigned engine, uint64_t lag_us)
+{
+	struct engine *e = engine_at(a, engine);
+
+	if (lag_us != lag_of(a, e))
+		restart_drain(a, e);
+	e->has_lag = true;
+	e->lag_us = lag_us;
 }
 
 void
@@ -167,16 +167,6 @@ admission_share_set_weight(struct admission *a, unsigned engine, struct admissio
 	s->weight = weight;
 }
 
-void
-admission_flow_set_weight(struct admission *a, struct admission_flow *f, double weight)
-{
-	must(weight > 0);
-	if (f->place == FLOW_ELIGIBLE)
-		f->share->weight_queued += weight - f->weight;
-	f->weight = weight;
-	admission_share_set_weight(a, f->engine, &f->own, weight);
-}
-
 static void
 flow_leave(struct admission *a, struct admission_flow *f)
 {
@@ -186,6 +176,7 @@ flow_leave(struct admission *a, struct admission_flow *f)
 		heap_remove(&f->share->flows, &f->node);
 		f->share->weight_queued = f->share->flows.len ? f->share->weight_queued - f->weight : 0;
 		place_share(a, e, f->share);
+		e->eligible -= (unsigned)f->requests.len;
 	} else if (f->place == FLOW_HELD) {
 		heap_remove(&e->held, &f->node);
 	}
@@ -205,6 +196,7 @@ flow_enter(struct admission *a, struct admission_flow *f)
 	heap_push(&f->share->flows, &f->node);
 	f->share->weight_queued += f->weight;
 	f->place = FLOW_ELIGIBLE;
+	e->eligible += (unsigned)f->requests.len;
 	place_share(a, e, f->share);
 }
 
@@ -222,26 +214,19 @@ void
 admission_flow_update(struct admission *a, struct admission_flow *f, double weight,
 		      struct admission_share *share)
 {
+	struct admission_share *to = share ? share : &f->own;
 	bool eligible = f->place == FLOW_ELIGIBLE;
 
 	must(weight > 0);
 	if (eligible)
 		flow_leave(a, f);
 	f->weight = f->own.weight = weight;
-	if (share && !share->flows.less)
-		heap_init(&share->flows, a->ops->flow_less);
-	f->share = share ? share : &f->own;
+	to->flows.less = a->ops->flow_less; /* of an empty share it may be an older policy's */
+	if (to != f->share) /* virtual times of two shares have nothing to do with each other */
+		f->vtime = to->vnow;
+	f->share = to;
 	if (eligible)
-		flow_enter(a, f, false);
-}
-
-void
-admission_share_set_weight(struct admission *a, unsigned engine, struct admission_share *s, double weight)
-{
-	must(weight > 0);
-	if (s->queued)
-		engine_at(a, engine)->weight_queued += weight - s->weight;
-	s->weight = weight;
+		flow_enter(a, f);
 }
 
 void
@@ -275,10 +260,12 @@ enqueue(struct admission *a, struct admission_request *r)
 
 	r->rank = a->ops->rank(f, r);
 	heap_push(&f->requests, &r->node);
-	if (wakes)
+	if (wakes) {
 		flow_enter(a, f);
-	else
+	} else if (f->place == FLOW_ELIGIBLE) {
+		a->engines[f->engine].eligible++;
 		flow_moved(a, f);
+	}
 }
 
 static void
@@ -292,6 +279,8 @@ dequeue(struct admission *a, struct admission_request *r)
 	heap_remove(&a->deadlines, &r->deadline);
 	if (f->requests.len == 1)
 		flow_leave(a, f);
+	else if (f->place == FLOW_ELIGIBLE)
+		a->engines[f->engine].eligible--;
 	heap_remove(&f->requests, &r->node);
 	flow_moved(a, f);
 	f->queued--;
@@ -300,12 +289,6 @@ dequeue(struct admission *a, struct admission_request *r)
 	e->queued--;
 	e->queued_cost = e->queued ? e->queued_cost - r->cost : 0;
 	a->queued--;
-}
-
-static unsigned
-window_of(const struct admission *a, const struct engine *e)
-{
-	return e->window_set ? e->window_set : a->ops->window_auto;
 }
 
 static bool
@@ -317,23 +300,49 @@ has_room(const struct admission *a, const struct engine *e)
 	       (!a->p.max_concurrent || a->granted + a->draining < a->p.max_concurrent);
 }
 
+/* How many more requests that engine would take now; UINT_MAX: as many as come. */
+static unsigned
+room_of(const struct admission *a, const struct engine *e)
+{
+	unsigned window = window_of(a, e), taken = e->granted + e->draining;
+
+	if (!e->ready)
+		return 0;
+	return !window ? UINT_MAX : window > taken ? window - taken : 0;
+}
+
+/* Must a newcomer wait?  Not when there is room beyond those that are about to go; held flows are not. */
+static bool
+must_wait(const struct admission *a, const struct admission_request *r)
+{
+	const struct engine *e = &a->engines[r->flow->engine];
+	unsigned taken = a->granted + a->draining, going = 0;
+
+	if (r->must_wait || r->flow->place == FLOW_HELD || e->eligible >= room_of(a, e))
+		return true;
+	if (!a->p.max_concurrent)
+		return false;
+	for (unsigned i = 0; i < a->n_engines; i++)
+		going += MIN(a->engines[i].eligible, room_of(a, &a->engines[i]));
+	return taken + going >= a->p.max_concurrent;
+}
+
 enum admission_reason
 admission_arrive(struct admission *a, struct admission_request *r, uint64_t now_us, uint64_t *ret_wait_us)
 {
 	struct admission_flow *f = r->flow;
 	struct engine *e = &a->engines[f->engine];
 	enum admission_reason why = ADMISSION_OK;
-	/* Those whom the gate holds back are in nobody's way but their own tenant's. */
-	bool must_wait = f->queued > 0 || e->shares.len > 0 || !has_room(a, e);
+	bool waits = must_wait(a, r);
 
 	must(r->state == ADMISSION_NEW && r->cost > 0);
-	if (must_wait && a->p.queue_requests && a->queued >= a->p.queue_requests)
+	if (waits && (a->p.no_queue || (a->p.queue_requests && a->queued >= a->p.queue_requests)))
 		why = ADMISSION_QUEUE_GLOBAL;
-	else if (must_wait && f->max_age_us == 0)
+	else if (waits && f->max_age_us == 0)
 		why = ADMISSION_QUEUE_AGE;
-	else if (f->queued >= f->max_requests && must_wait)
+	else if (waits && f->queued >= f->max_requests)
 		why = ADMISSION_QUEUE_REQUESTS;
-	else if (f->queued && f->queued_bytes + r->bytes > f->max_bytes)
+	else if (waits && f->queued && f->queued_bytes + r->bytes > f->max_bytes)
 		why = ADMISSION_QUEUE_BYTES;
 	if (why != ADMISSION_OK) {
 		r->state = ADMISSION_DONE;
@@ -440,12 +449,6 @@ note_rate(struct engine *e, double cost, uint64_t now_us)
 	e->rate_at_us = now_us;
 }
 
-static double
-rate_of(const struct engine *e)
-{
-	return e->rate_time_s > 0.1 ? e->rate_cost / e->rate_time_s : 0;
-}
-
 static void
 permit_back(struct admission *a, struct admission_request *r, double used, uint64_t now_us)
 {
@@ -470,12 +473,6 @@ admission_finish(struct admission *a, struct admission_request *r, double used, 
 	permit_back(a, r, used, now_us);
 }
 
-static uint64_t
-drain_slot_us(const struct admission *a)
-{
-	return MAX((a->p.abort_lag_us + DRAIN_PARTS - 1) / DRAIN_PARTS, 1);
-}
-
 void
 admission_abort(struct admission *a, struct admission_request *r, double used, uint64_t now_us)
 {
@@ -488,8 +485,8 @@ admission_abort(struct admission *a, struct admission_request *r, double used, u
 	} else if (r->state == ADMISSION_GRANTED) {
 		permit_back(a, r, used, now_us);
 		e->aborted++;
-		if (a->p.abort_lag_us) {
-			uint64_t slot = now_us / drain_slot_us(a);
+		if (lag_of(a, e)) {
+			uint64_t slot = now_us / drain_slot_us(a, e);
 
 			admission_tick(a, now_us); /* so that the ring begins at this slot */
 			e->drain[slot % DRAIN_SLOTS]++;
@@ -519,7 +516,7 @@ admission_next_expired(struct admission *a, uint64_t now_us)
 static void
 free_drained(struct admission *a, struct engine *e, uint64_t now_us)
 {
-	uint64_t now_slot = now_us / drain_slot_us(a);
+	uint64_t now_slot = now_us / drain_slot_us(a, e);
 	uint64_t first = now_slot >= DRAIN_SLOTS ? now_slot - DRAIN_SLOTS + 1 : 0;
 
 	/* Slots before `first` are at least one lag old. */
@@ -573,20 +570,10 @@ admission_next_deadline(struct admission *a)
 
 			while (!e->drain[slot % DRAIN_SLOTS])
 				slot++;
-			at = MIN(at, (slot + DRAIN_SLOTS) * drain_slot_us(a));
+			at = MIN(at, (slot + DRAIN_SLOTS) * drain_slot_us(a, e));
 		}
 	}
 	return at;
-}
-
-/* Slots mean another time now, so what drains is freed. */
-static void
-restart_drain(struct admission *a, struct engine *e)
-{
-	a->draining -= e->draining;
-	e->draining = 0;
-	e->drain_slot = 0;
-	memset(e->drain, 0, sizeof(e->drain));
 }
 
 static bool
@@ -644,75 +631,9 @@ admission_configure(struct admission *a, const struct admission_params *p, uint6
 	a->p = *p;
 	a->ops = &admission_policies[p->policy];
 	for (unsigned i = 0; i < ADMISSION_ENGINES_MAX; i++) {
-		if (lag_changes)
+		if (lag_changes && !a->engines[i].has_lag)
 			restart_drain(a, &a->engines[i]);
 		if (policy_changes)
 			reorder(a, &a->engines[i]);
 	}
-}
-
-uint64_t
-admission_predict_wait(struct admission *a, const struct admission_flow *f, double cost, uint64_t now_us)
-{
-	const struct engine *e = &a->engines[f->engine];
-	double rate = rate_of(e), before = f->queued_cost, share = 1.0, us;
-
-	(void)now_us;
-	if (rate <= 0)
-		return WAIT_UNKNOWN_US;
-	if (a->ops->by_vtime) {
-		const struct admission_share *s = f->share;
-		double shares = e->weight_queued + (s->queued ? 0 : s->weight);
-		double flows = s->weight_queued + (f->place == FLOW_ELIGIBLE ? 0 : f->weight);
-
-		share = s->weight / shares * f->weight / flows;
-	} else {
-		before = e->queued_cost; /* everybody's work stands before it */
-	}
-	us = (before + cost) / (rate * share) * 1e6;
-	return (uint64_t)fmin(fmax(us, WAIT_MIN_US), WAIT_MAX_US);
-}
-
-const char *
-admission_reason_name(enum admission_reason r)
-{
-	static const char *const names[] = {
-		[ADMISSION_OK] = "ok",
-		[ADMISSION_QUEUE_REQUESTS] = "queue_requests",
-		[ADMISSION_QUEUE_BYTES] = "queue_bytes",
-		[ADMISSION_QUEUE_AGE] = "queue_age",
-		[ADMISSION_QUEUE_GLOBAL] = "queue_full",
-	};
-
-	return names[r];
-}
-
-void
-admission_engine_stats(const struct admission *a, unsigned engine, struct admission_engine_stats *ret)
-{
-	const struct engine *e = &a->engines[engine];
-
-	*ret = (struct admission_engine_stats){
-		.window = window_of(a, e),
-		.granted = e->granted,
-		.draining = e->draining,
-		.queued = e->queued,
-		.admitted = e->admitted,
-		.rejected = e->rejected,
-		.expired = e->expired,
-		.aborted = e->aborted,
-		.cost_rate = rate_of(e),
-	};
-}
-
-unsigned
-admission_queued(const struct admission *a)
-{
-	return a->queued;
-}
-
-unsigned
-admission_granted(const struct admission *a)
-{
-	return a->granted;
 }

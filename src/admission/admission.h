@@ -93,6 +93,7 @@ struct admission_request {
 	double cost;	    /* estimate, > 0 */
 	uint32_t bytes;	    /* of its body, for the bound of the queue */
 	int64_t max_tokens; /* -1: not said */
+	bool must_wait; /* its gate is known to be shut now: the bounds of the queue hold for it in any case */
 	void *user;
 	/* read-only for others */
 	enum admission_state state;
@@ -108,7 +109,8 @@ struct admission_params {
 	enum admission_policy policy;
 	unsigned max_concurrent; /* permits over all engines; 0: no bound */
 	unsigned queue_requests; /* queued requests over all engines; 0: no bound */
-	uint64_t abort_lag_us;
+	bool no_queue;		 /* nobody waits: what cannot go at once is rejected */
+	uint64_t abort_lag_us;	 /* of engines that have none of their own */
 };
 
 /* Asked before each grant: may @r enter now?  When not, its flow is passed over until *@retry_us (absolute), or until
@@ -125,6 +127,8 @@ void admission_configure(struct admission *a, const struct admission_params *p, 
 
 /* @window: requests that the engine may hold; 0: the policy's own (64 for window, else no bound). */
 void admission_set_window(struct admission *a, unsigned engine, unsigned window);
+/* How long that engine works on a request after it was aborted; permits that drain there come free at once. */
+void admission_set_abort_lag(struct admission *a, unsigned engine, uint64_t lag_us);
 /* An engine that is not ready gets nothing; what it holds stays held until finished or aborted. */
 void admission_engine_ready(struct admission *a, unsigned engine, bool ready);
 
@@ -132,10 +136,6 @@ void admission_share_init(struct admission_share *s, double weight);
 /* @share: the organisation's share at that engine, or NULL for a tenant of its own. */
 void admission_flow_init(struct admission *a, struct admission_flow *f, unsigned engine,
 			 struct admission_share *share);
-/* Another weight for a living flow, or for an organisation's share at @engine; holds for what comes next. */
-void admission_flow_set_weight(struct admission *a, struct admission_flow *f, double weight);
-void admission_share_set_weight(struct admission *a, unsigned engine, struct admission_share *s,
-				double weight);
 /* Takes an idle flow (no request queued or granted) out. */
 void admission_flow_finish(struct admission *a, struct admission_flow *f);
 /* A new weight, or another organisation (NULL: none), for a living flow: what is queued moves with it.  The other
@@ -152,7 +152,8 @@ double admission_cost(uint64_t prompt_bytes, int64_t max_tokens);
 /* The same of what it really used. */
 double admission_cost_used(int64_t prompt_tok, int64_t completion_tok);
 
-/* Queues @r, or rejects it; then *@ret_wait_us is the predicted wait of such a request. */
+/* Queues @r, or rejects it; then *@ret_wait_us is the predicted wait of such a request.  Bounds of queues hold only for
+ * one that must wait: who can go at once is never rejected, whoever else is held. */
 enum admission_reason admission_arrive(struct admission *a, struct admission_request *r,
 				       uint64_t now_us, uint64_t *ret_wait_us);
 /* The next request that may enter its engine, or NULL.  Its permit is taken. */

@@ -374,6 +374,7 @@ resolve(struct loader *l, struct fy_node *root)
 	if (defaults && fy_node_is_mapping(defaults)) /* its errors are reported by tenants_load() */
 		t.set = reader_section(&quiet, SEC_TENANT, defaults, &t);
 	resolve_scheduling(l, root, t.scheduling);
+	c->no_queue = is_set(c, "admission_queue_size") && c->admission_queue_size == 0;
 	if (c->auth == CONFIG_AUTH_UNSET)
 		c->auth = c->tenants.n_keys ? CONFIG_AUTH_KEYS : CONFIG_AUTH_NONE;
 	if (c->auth == CONFIG_AUTH_KEYS && !c->tenants.n_keys && !c->allow_anonymous)

@@ -28,6 +28,23 @@ over(struct tenant_refusal *why, enum tenant_limit limit, enum tenant_action act
 }
 
 bool
+tenant_may_wait(struct tenant *t, double tokens, uint64_t now_us, struct tenant_refusal *why)
+{
+	const struct tenant_limits *l = &t->limits;
+
+	if (l->rate_action == TENANT_REJECT && !token_bucket_has(&t->requests, 1.0, now_us))
+		return over(why, TENANT_LIMIT_RATE, TENANT_REJECT,
+			    token_bucket_wait_us(&t->requests, 1.0, now_us));
+	if (l->concurrency_action == TENANT_REJECT && l->max_concurrent &&
+	    t->active + t->waiting >= l->max_concurrent)
+		return over(why, TENANT_LIMIT_CONCURRENCY, TENANT_REJECT, CONCURRENCY_RETRY_US);
+	if (l->tokens_action == TENANT_REJECT && !token_bucket_has(&t->tokens, tokens, now_us))
+		return over(why, TENANT_LIMIT_TOKENS, TENANT_REJECT,
+			    token_bucket_wait_us(&t->tokens, tokens, now_us));
+	return true;
+}
+
+bool
 tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenant_ticket *ticket,
 	     struct tenant_refusal *why)
 {

@@ -199,7 +199,7 @@ twice_the_weight_is_twice_the_service(void **state)
 {
 	(void)state;
 	world_start(ADMISSION_WINDOW, 4);
-	admission_flow_set_weight(w.a, &w.quiet, 2);
+	admission_flow_update(w.a, &w.quiet, 2, NULL);
 	arrive_many(&w.noisy, 1000, 10);
 	arrive_many(&w.quiet, 1000, 10);
 	assert_in_range(share_of_next(300, &w.quiet), 198, 202);
@@ -214,7 +214,7 @@ a_weight_may_change_while_its_requests_wait(void **state)
 	arrive_many(&w.noisy, 1000, 10);
 	arrive_many(&w.quiet, 1000, 10);
 	assert_in_range(share_of_next(100, &w.quiet), 49, 51);
-	admission_flow_set_weight(w.a, &w.quiet, 3);
+	admission_flow_update(w.a, &w.quiet, 3, NULL);
 	assert_in_range(share_of_next(400, &w.quiet), 298, 302);
 	world_stop();
 }

@@ -422,11 +422,11 @@ the_wait_is_the_work_before_it_over_its_share_of_the_rate(void **state)
 	arrive_many(&w.noisy, 200, 100);
 	assert_wait_near(&w.quiet, 2000, 4);   /* half of the engine, whatever the flood */
 	assert_wait_near(&w.noisy, 100, 20.1); /* which waits behind itself */
-	admission_flow_set_weight(w.a, &w.quiet, 3);
+	admission_flow_update(w.a, &w.quiet, 3, NULL);
 	assert_wait_near(&w.quiet, 3000, 4);
-	admission_flow_set_weight(w.a, &w.noisy, 9); /* while it waits */
+	admission_flow_update(w.a, &w.noisy, 9, NULL); /* while it waits */
 	assert_wait_near(&w.quiet, 3000, 12);
-	admission_flow_set_weight(w.a, &w.noisy, 1);
+	admission_flow_update(w.a, &w.noisy, 1, NULL);
 	admission_share_init(&org, 1);
 	world_flow(&member, 0, 1, &org);
 	world_flow(&w.third, 0, 3, &org);
