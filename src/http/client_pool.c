@@ -269,7 +269,8 @@ on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 	p->resolving = p->stale = false;
 	p->n_addresses = p->address = 0;
 	for (struct addrinfo *a = status == 0 ? res : NULL; a; a = a->ai_next)
-		if (p->n_addresses < HTTP_CLIENT_ADDRESSES && a->ai_addrlen <= sizeof(p->addresses[0].ss)) {
+		if (p->n_addresses < HTTP_CLIENT_ADDRESSES &&
+		    a->ai_addrlen <= sizeof(p->addresses[0].ss)) {
 			struct http_address *to = &p->addresses[p->n_addresses++];
 
 			memcpy(&to->ss, a->ai_addr, a->ai_addrlen);
@@ -304,7 +305,8 @@ resolve(struct http_pool *p)
 	rc = uv_getaddrinfo(p->loop, &p->resolver, on_resolved, p->ep.host, port, &hints);
 	p->resolving = rc == 0;
 	while (rc != 0 && (it = list_pop_front(&p->waiting)) != NULL) /* not even a name */
-		fail_later(p, list_entry(it, struct http_call, link), HTTP_CALL_RESOLVE, uv_strerror(rc));
+		fail_later(p, list_entry(it, struct http_call, link), HTTP_CALL_RESOLVE,
+			   uv_strerror(rc));
 }
 
 void

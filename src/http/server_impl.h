@@ -13,10 +13,10 @@
 #include "base/list.h"
 #include "http/server.h"
 
-#define HTTP_READ_BYTES (64 << 10) /* one read of a body */
-#define HTTP_HEAD_READ_BYTES 4096  /* one read of a head */
-#define HTTP_CORK_BYTES (16 << 10) /* answers up to this size wait for the end of the turn */
-#define HTTP_CHUNK_EXT_BYTES 4096  /* chunk extensions of one body, all together */
+#define HTTP_READ_BYTES (64 << 10)     /* one read of a body */
+#define HTTP_HEAD_READ_BYTES 4096      /* one read of a head */
+#define HTTP_CORK_BYTES (16 << 10)     /* answers up to this size wait for the end of the turn */
+#define HTTP_CHUNK_EXT_BYTES 4096      /* chunk extensions of one body, all together */
 #define HTTP_FRAMING_BYTES (256 << 10) /* chunk framing beyond 16 times the body's bytes */
 #define HTTP_PEER_LEN 64
 #define HTTP_TICK_MS 100
@@ -52,10 +52,10 @@ struct http_conn_server {
 	uv_poll_t poll;
 	int fd, tag, poll_events;
 	enum conn_state state;
-	struct list link;  /* on srv->conns[state] */
-	struct list dirty; /* on srv->dirty: output waits for the end of the turn */
+	struct list link;   /* on srv->conns[state] */
+	struct list dirty;  /* on srv->dirty: output waits for the end of the turn */
 	struct list resume; /* on srv->resume: its body is wanted, from the end of the turn on */
-	uint64_t since_us; /* came into its state, or its body moved last */
+	uint64_t since_us;  /* came into its state, or its body moved last */
 	char peer[HTTP_PEER_LEN];
 	bool peer_local;
 

@@ -8,12 +8,12 @@
 #include "sockets.h"
 
 enum manners {
-	BE_ECHO,	 /* takes the body, and answers with all that was seen of this request */
-	BE_LATE,	 /* takes the body, and leaves the answer to the test */
-	BE_IDLE,	 /* does nothing: the test accepts and answers */
-	BE_EARLY,	 /* answers from on_head, without looking at the body */
-	BE_BUSY,	 /* answers from on_body */
-	BE_RUDE,	 /* aborts from on_body */
+	BE_ECHO,  /* takes the body, and answers with all that was seen of this request */
+	BE_LATE,  /* takes the body, and leaves the answer to the test */
+	BE_IDLE,  /* does nothing: the test accepts and answers */
+	BE_EARLY, /* answers from on_head, without looking at the body */
+	BE_BUSY,  /* answers from on_body */
+	BE_RUDE,  /* aborts from on_body */
 };
 
 static struct {

@@ -100,7 +100,11 @@ say(int fd, const char *text)
 	say_n(fd, text, strlen(text));
 }
 
-enum line { LINE_OPEN, LINE_ENDED, LINE_RESET };
+enum line {
+	LINE_OPEN,
+	LINE_ENDED,
+	LINE_RESET
+};
 
 /* Takes what has come; how the other end stands. */
 static inline enum line

@@ -43,13 +43,24 @@ static void
 fields_of_one_hop_end_here_with_those_that_connection_names(void **state)
 {
 	static const char *const hop[] = {
-		"Connection", "keep-alive",	   "Proxy-Connection",	  "proxy-authenticate",
-		"TE",	      "Trailer",	   "Transfer-Encoding",	  "upgrade",
-		"Expect",     "proxy-authorization", "Content-Length",	  "host",
-		"X-Private",  "x-private",
+		"Connection",
+		"keep-alive",
+		"Proxy-Connection",
+		"proxy-authenticate",
+		"TE",
+		"Trailer",
+		"Transfer-Encoding",
+		"upgrade",
+		"Expect",
+		"proxy-authorization",
+		"Content-Length",
+		"host",
+		"X-Private",
+		"x-private",
 	};
-	static const char *const end_to_end[] = { "content-type", "date",	"traceparent", "x-request-id",
-						  "accept",	  "x-privately", "server",	"close-ish" };
+	static const char *const end_to_end[] = { "content-type", "date",     "traceparent",
+						  "x-request-id", "accept",   "x-privately",
+						  "server",	  "close-ish" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(hop); i++)

@@ -52,8 +52,9 @@ a_request_is_seen_as_it_was_sent(void **state)
 static void
 a_head_may_come_byte_by_byte(void **state)
 {
-	static const char text[] = "POST /x?q HTTP/1.1\r\nHost: x\r\nX-A: long value\r\nContent-Length: 3\r\n"
-				   "Connection: close\r\n\r\nabc";
+	static const char text[] =
+		"POST /x?q HTTP/1.1\r\nHost: x\r\nX-A: long value\r\nContent-Length: 3\r\n"
+		"Connection: close\r\n\r\nabc";
 	int fd;
 
 	(void)state;
@@ -264,12 +265,13 @@ assert_refused(const char *text, size_t n, unsigned status, enum http_refusal wh
 	assert_non_null(strstr(out.p, mark));
 	assert_non_null(strstr(out.p, "\r\ncontent-type: application/json\r\n"));
 	assert_non_null(strstr(out.p, "\r\nconnection: close\r\n"));
-	assert_int_equal(count_of(out.p, "HTTP/1.1 "), 1);
+	assert_int_equal(count_of(out.p, "content-length: "), 1);
 	assert_int_equal(http_server_stats(s.srv)->refused[what], before + 1);
 	assert_int_equal(s.heads, heads); /* its user has not seen it */
 }
 
-#define REFUSED(text, status, what) assert_refused(text, sizeof(text) - 1, status, HTTP_REFUSE_##what)
+#define REFUSED(text, status, what)                                                                \
+	assert_refused(text, sizeof(text) - 1, status, HTTP_REFUSE_##what)
 
 static void
 what_is_no_request_is_refused(void **state)
@@ -336,11 +338,13 @@ what_could_be_read_in_two_ways_is_refused(void **state)
 	REFUSED(POST "Transfer-Encoding: xchunked\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
 	REFUSED(POST "Transfer-Encoding: \"chunked\"\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
 	REFUSED(POST "Transfer-Encoding:\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
-	REFUSED(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" SMUGGLED, 400,
-		BAD_REQUEST);
+	REFUSED(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" SMUGGLED,
+		400, BAD_REQUEST);
 	REFUSED(POST "Transfer-Encoding : chunked\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
 	REFUSED(POST "Transfer-Encoding\t: chunked\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
-	REFUSED(POST "Transfer-Encoding:\x0b" "chunked\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
+	REFUSED(POST "Transfer-Encoding:\x0b"
+		     "chunked\r\n\r\n" SMUGGLED,
+		400, BAD_REQUEST);
 	REFUSED(POST " Transfer-Encoding: chunked\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
 	REFUSED(POST "X: a\r\n Content-Length: 5\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
 	REFUSED(POST "X:\r\n\tb\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
