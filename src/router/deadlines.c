@@ -106,6 +106,7 @@ on_alarm(uv_timer_t *t)
 	if ((r = FIRST(g->states[REQUEST_LOADING], link)) != NULL)
 		deadlines_note(g, r->entered_us + us_of_s(g->config->engine_start_timeout_s));
 	queue_pump(g);
+	gateway_check_drained(g);
 	if (g->draining && !g->stopping) {
 		if (g->drain_until_us <= g->now_us)
 			gateway_stop(g);
