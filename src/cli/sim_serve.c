@@ -24,6 +24,7 @@ struct sim_serve {
 	uint16_t port;
 	struct sim_step_options step;
 	const struct host_cpu *host_cpu; /* NULL: none */
+	bool blank_given;
 	bool instant;
 	uint64_t instant_interval_us;
 	int report_fd;
@@ -118,7 +119,7 @@ static const char usage_text[] =
 	"  --seed N                  same seed, same words and same steps (1)\n"
 	"  --speed X                 simulated seconds a second (1)\n"
 	"  --startup-s S             seconds of loading, during which it refuses as the engine does (0)\n"
-	"  --blank-first P           probability that an answer begins with white space\n"
+	"  --blank-first P           probability that an answer begins with white space (0, or the --host-cpu's)\n"
 	"  --api-key KEY             answer 401 without it\n"
 	"  --idle-ms N               close an idle connection after it (5000)\n"
 	"  --record FILE             append each request, with its body in base64, as a JSON line\n"
@@ -304,6 +305,7 @@ read_engine_option(struct sim_serve *s, int id, struct diag *d)
 	case OPT_STARTUP:
 		return read_real(d, 0, 86400, &o->startup_s);
 	case OPT_BLANK_FIRST:
+		s->blank_given = true;
 		return read_real(d, 0, 1, &o->blank_first);
 	case OPT_FAULT:
 		return sim_faults_parse(&o->faults, slice_of(optarg), d);
@@ -383,6 +385,8 @@ read_options(struct sim_serve *s, int argc, char **argv, struct diag *d)
 		diag_hint(d, "give as many at least, or fewer with --max-num-seqs");
 		return -EINVAL;
 	}
+	if (s->host_cpu && !s->blank_given)
+		s->face.blank_first = s->host_cpu->blank_share;
 	if (s->face.n_models == 0)
 		s->face.models[s->face.n_models++] = "llama31-8b";
 	return 0;

@@ -73,7 +73,7 @@ gen_send_role(struct sim_gen *g, struct sim_line *l, struct buf *out)
 static void
 send_at_once(struct sim_gen *g, struct buf *out)
 {
-	if (g->ask.stream) {
+	if (g->ask.stream && out->n > 0) { /* an engine that waits with its head goes on waiting */
 		reply_begin_stream(&g->reply, g->face->o.personality->stream_type);
 		reply_data(&g->reply, buf_slice(out));
 	}
@@ -157,6 +157,8 @@ act_before(struct sim_gen *g, struct sim_line *l, struct buf *out, uint64_t toke
 		gen_reset(g);
 	} else if (sim_fault_at(f, SIM_FAULT_END_AFTER, token)) {
 		send_at_once(g, out);
+		if (g->ask.stream)
+			reply_begin_stream(&g->reply, g->face->o.personality->stream_type);
 		reply_end(&g->reply);
 		gen_end(g);
 	} else if (sim_fault_at(f, SIM_FAULT_ERROR_IN_STREAM, token)) {
