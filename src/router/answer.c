@@ -5,9 +5,9 @@
 
 #include "router/gateway_impl.h"
 
-#define OUR_FIELDS 24			/* beside the engine's */
-#define RETRY_WORTH_US 60000000u	/* SDKs do not wait longer: then they are told not to try */
-#define SIGN_OF_LIFE ": waiting\n\n"	/* a comment in an event stream */
+#define OUR_FIELDS 24		     /* beside the engine's */
+#define RETRY_WORTH_US 60000000u     /* SDKs do not wait longer: then they are told not to try */
+#define SIGN_OF_LIFE ": waiting\n\n" /* a comment in an event stream */
 
 /* heads ----------------------------------------------------------------------------------------------------------- */
 
@@ -139,7 +139,8 @@ answer_end(struct request *r)
 
 /* The error as a whole answer. */
 static void
-respond_error(struct request *r, enum wire_error e, const char *message, const char *param, uint64_t retry_us)
+respond_error(struct request *r, enum wire_error e, const char *message, const char *param,
+	      uint64_t retry_us)
 {
 	struct buf *body = &r->g->scratch;
 	struct http_headers headers;
@@ -188,8 +189,8 @@ say_error(struct request *r, enum wire_error e, const char *message, const char 
 }
 
 void
-answer_refuse(struct request *r, enum wire_error e, enum metrics_label_REASON reason, const char *message,
-	      const char *param, uint64_t retry_us)
+answer_refuse(struct request *r, enum wire_error e, enum metrics_label_REASON reason,
+	      const char *message, const char *param, uint64_t retry_us)
 {
 	struct metrics *m = r->g->metrics;
 
@@ -197,10 +198,12 @@ answer_refuse(struct request *r, enum wire_error e, enum metrics_label_REASON re
 	if (r->tenant) {
 		unsigned label = model_tenant_label(r->g, r->tenant);
 
-		metrics_add(m, METRIC_TENANT_REJECTED, (struct metrics_at){ .tenant = label, .label = reason }, 1);
+		metrics_add(m, METRIC_TENANT_REJECTED,
+			    (struct metrics_at){ .tenant = label, .label = reason }, 1);
 		if (reason == METRIC_REASON_RATE_LIMIT || reason == METRIC_REASON_TOKEN_LIMIT ||
 		    reason == METRIC_REASON_CONCURRENCY_LIMIT)
-			metrics_add(m, METRIC_TENANT_REQUESTS_REJECTED, (struct metrics_at){ .tenant = label }, 1);
+			metrics_add(m, METRIC_TENANT_REQUESTS_REJECTED,
+				    (struct metrics_at){ .tenant = label }, 1);
 	}
 	settle(r, OUTCOME_ERROR);
 	say_error(r, e, message, param, retry_us);

@@ -79,7 +79,8 @@ apply_organisations(struct gateway *g, const struct config *c)
 		g->organisation_slot[i] = (uint16_t)slot;
 		for (unsigned m = 0; m < g->n_models; m++)
 			if (g->models[m].shares[slot])
-				admission_share_set_weight(g->admission, m, g->models[m].shares[slot], o->weight);
+				admission_share_set_weight(g->admission, m,
+							   g->models[m].shares[slot], o->weight);
 	}
 }
 
@@ -92,7 +93,8 @@ apply_windows(struct gateway *g, const struct config *c)
 	for (unsigned i = 0; i < g->n_models; i++)
 		for (unsigned k = 0; k < c->n_models; k++)
 			if (!strcmp(g->models[i].config->model_id, c->models[k].model_id))
-				admission_set_window(g->admission, i, (unsigned)c->models[k].max_in_flight);
+				admission_set_window(g->admission, i,
+						     (unsigned)c->models[k].max_in_flight);
 }
 
 static void

@@ -47,10 +47,9 @@ check_progress(struct gateway *g)
 			deadlines_note(g, last_us + span_us);
 			continue;
 		}
-		log_warn("model %s: its engine sent nothing for %.0f s; %u streams are given up", m->config->model_id,
-			 g->config->timeouts.no_progress_s, m->streaming);
-		list_for_each_safe(it, &g->states[REQUEST_STREAMING])
-		{
+		log_warn("model %s: its engine sent nothing for %.0f s; %u streams are given up",
+			 m->config->model_id, g->config->timeouts.no_progress_s, m->streaming);
+		list_for_each_safe(it, &g->states[REQUEST_STREAMING]) {
 			struct request *r = list_entry(it, struct request, link);
 
 			if (r->model == m && r->counts_stream)

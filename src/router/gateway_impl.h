@@ -15,20 +15,20 @@
 struct model_flow {
 	struct admission_flow flow;
 	struct tenant *tenant;
-	uint64_t generation;	 /* of the tenant's place when the flow was made */
+	uint64_t generation; /* of the tenant's place when the flow was made */
 	unsigned without_ticket; /* of its queued requests: a limit with action `queue` is asked before each */
 };
 
 struct served_model {
 	struct gateway *g;
-	unsigned index;			   /* in gateway.models, as admission's engine, as metrics' model */
+	unsigned index; /* in gateway.models, as admission's engine, as metrics' model */
 	const struct config_model *config; /* of the snapshot that the gateway started with */
 	char upstream_json[MODEL_JSON_MAX]; /* the engine's own name for it, as JSON; "": as configured */
 	struct engine *engine;
-	bool answered; /* once at least */
-	struct model_flow **flows;	  /* by tenant index */
+	bool answered;			 /* once at least */
+	struct model_flow **flows;	 /* by tenant index */
 	struct admission_share **shares; /* by organisation slot */
-	unsigned streaming;		  /* requests whose events flow */
+	unsigned streaming;		 /* requests whose events flow */
 	uint64_t streaming_since_us;
 	uint64_t requests, latency_us; /* ended, and their sum */
 };

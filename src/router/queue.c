@@ -10,7 +10,8 @@
 
 #include "router/gateway_impl.h"
 
-#define RETRY_LOADING_US 2000000u /* a model that loads, an engine that is lost: when it is worth asking again */
+#define RETRY_LOADING_US                                                                           \
+	2000000u /* a model that loads, an engine that is lost: when it is worth asking again */
 
 static const struct refusal {
 	enum wire_error error;
@@ -53,7 +54,8 @@ refuse_by_limit(struct request *r, const struct tenant_refusal *why)
 		 why->limit == TENANT_LIMIT_RATE     ? "rate_limit"
 		 : why->limit == TENANT_LIMIT_TOKENS ? "token_limit"
 						     : "concurrency_limit");
-	answer_refuse(r, by_limit[why->limit].error, by_limit[why->limit].reason, NULL, NULL, why->retry_us);
+	answer_refuse(r, by_limit[why->limit].error, by_limit[why->limit].reason, NULL, NULL,
+		      why->retry_us);
 }
 
 /* False: refused and answered. */
@@ -123,8 +125,9 @@ refuse_by_queue(struct request *r, enum admission_reason why, uint64_t wait_us)
 
 	r->tenant->usage.refused_queue++;
 	metrics_add(r->g->metrics, METRIC_ADMISSION_REJECTED,
-		    (struct metrics_at){ .label = why == ADMISSION_QUEUE_AGE ? METRIC_ADMISSION_TIMEOUT
-									     : METRIC_ADMISSION_QUEUE_FULL },
+		    (struct metrics_at){ .label = why == ADMISSION_QUEUE_AGE
+							  ? METRIC_ADMISSION_TIMEOUT
+							  : METRIC_ADMISSION_QUEUE_FULL },
 		    1);
 	decision(r, "reject", wire_error_info(by_queue[why].error)->code, admission_reason_name(why));
 	snprintf(message, sizeof(message), "%s A request like this one would wait about %.1f s.",
@@ -159,10 +162,13 @@ refuse_model(struct request *r, enum wire_error e, enum metrics_label_REASON rea
 {
 	char message[WIRE_MODEL_MAX + 256];
 
-	snprintf(message, sizeof(message), "%s (%s: %s)", wire_error_info(e)->text, r->model->config->model_id,
-		 engine_last_error(r->model->engine)[0] ? engine_last_error(r->model->engine)
-							: engine_state_name(engine_get_state(r->model->engine)));
-	decision(r, "reject", wire_error_info(e)->code, engine_state_name(engine_get_state(r->model->engine)));
+	snprintf(message, sizeof(message), "%s (%s: %s)", wire_error_info(e)->text,
+		 r->model->config->model_id,
+		 engine_last_error(r->model->engine)[0]
+			 ? engine_last_error(r->model->engine)
+			 : engine_state_name(engine_get_state(r->model->engine)));
+	decision(r, "reject", wire_error_info(e)->code,
+		 engine_state_name(engine_get_state(r->model->engine)));
 	answer_refuse(r, e, reason, message, NULL, RETRY_LOADING_US);
 }
 
@@ -198,8 +204,7 @@ queue_model_changed(struct served_model *m)
 	enum engine_state s = engine_get_state(m->engine);
 
 	admission_engine_ready(g->admission, m->index, s == ENGINE_READY);
-	list_for_each_safe(it, &g->states[REQUEST_LOADING])
-	{
+	list_for_each_safe(it, &g->states[REQUEST_LOADING]) {
 		struct request *r = list_entry(it, struct request, link);
 
 		if (r->model != m)
@@ -209,8 +214,7 @@ queue_model_changed(struct served_model *m)
 		else if (s == ENGINE_FAILED)
 			refuse_model(r, WIRE_ERR_ENGINE_UNAVAILABLE, METRIC_REASON_ENGINE_UNAVAILABLE);
 	}
-	list_for_each_safe(it, &g->states[REQUEST_QUEUED])
-	{
+	list_for_each_safe(it, &g->states[REQUEST_QUEUED]) {
 		struct request *r = list_entry(it, struct request, link);
 
 		if (r->model == m && s == ENGINE_FAILED)
@@ -266,8 +270,7 @@ queue_expire(struct gateway *g)
 		refuse_by_queue(r, ADMISSION_QUEUE_AGE,
 				admission_predict_wait(g->admission, a->flow, a->cost, g->now_us));
 	}
-	list_for_each_safe(it, &g->states[REQUEST_LOADING])
-	{
+	list_for_each_safe(it, &g->states[REQUEST_LOADING]) {
 		struct request *r = list_entry(it, struct request, link);
 
 		if (r->entered_us + too_old_us > g->now_us)

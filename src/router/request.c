@@ -210,7 +210,8 @@ keep(struct request *r, struct slice piece)
 	size_t before = r->body.cap, grown;
 
 	if (before == 0 && length != UINT64_MAX)
-		must(buf_reserve(&r->body, MIN((size_t)length, MIN((size_t)REQUEST_BODY_FIRST, r->body.max))) == 0);
+		must(buf_reserve(&r->body, MIN((size_t)length,
+					       MIN((size_t)REQUEST_BODY_FIRST, r->body.max))) == 0);
 	buf_add_slice(&r->body, piece);
 	grown = r->body.cap - before;
 	if (!r->body.overflow && http_server_note_buffered(r->g->server, (int64_t)grown)) {
@@ -220,7 +221,8 @@ keep(struct request *r, struct slice piece)
 	if (r->body.overflow) /* after a reload that lowered http.body_bytes */
 		refuse(r, WIRE_ERR_BODY_TOO_LARGE, NULL, NULL);
 	else
-		refuse(r, WIRE_ERR_OVERLOADED, "The gateway holds as many bytes of requests as it may.", NULL);
+		refuse(r, WIRE_ERR_OVERLOADED,
+		       "The gateway holds as many bytes of requests as it may.", NULL);
 	return false;
 }
 
@@ -281,7 +283,8 @@ estimate(struct request *r)
 	r->prompt_tok = f->prompt_is_tokens ? (double)f->prompt_items : (double)f->prompt_bytes / 4;
 	r->reserve_tok = r->prompt_tok + answers * out_tok;
 	r->adm = (struct admission_request){
-		.cost = admission_cost(f->prompt_is_tokens ? 4 * f->prompt_items : f->prompt_bytes, r->max_tokens),
+		.cost = admission_cost(f->prompt_is_tokens ? 4 * f->prompt_items : f->prompt_bytes,
+				       r->max_tokens),
 		.bytes = (uint32_t)MIN(r->body.n, (size_t)UINT32_MAX),
 		.max_tokens = r->max_tokens,
 		.user = r,
@@ -309,15 +312,16 @@ on_body_end(void *ctx, struct http_exchange *x)
 	}
 	r->model = model_find(r->g, slice_of(f->model));
 	if (!r->model) {
-		snprintf(message, sizeof(message), "The model '%s' does not exist; GET /v1/models lists those that do.",
-			 f->model);
+		snprintf(message, sizeof(message),
+			 "The model '%s' does not exist; GET /v1/models lists those that do.", f->model);
 		refuse(r, WIRE_ERR_MODEL_NOT_FOUND, message, "model");
 		return;
 	}
 	r->stream = f->stream;
 	r->max_tokens = f->max_tokens;
 	if (!edit_body(r)) {
-		refuse(r, WIRE_ERR_INVALID_REQUEST, "The model's name is too long to be replaced.", "model");
+		refuse(r, WIRE_ERR_INVALID_REQUEST, "The model's name is too long to be replaced.",
+		       "model");
 		return;
 	}
 	estimate(r);
@@ -400,12 +404,13 @@ render_refusal(void *ctx, enum http_refusal what, const char *detail, struct buf
 	struct gateway *g = ctx;
 	char message[256];
 
-	snprintf(message, sizeof(message), "%s%s%s", wire_error_info(errors[what])->text, detail ? " " : "",
-		 detail ? detail : "");
+	snprintf(message, sizeof(message), "%s%s%s", wire_error_info(errors[what])->text,
+		 detail ? " " : "", detail ? detail : "");
 	wire_error_body(body, errors[what], WIRE_OPENAI, message, NULL);
 	metrics_add(g->metrics, METRIC_REJECTS,
-		    (struct metrics_at){ .label = what == HTTP_REFUSE_OVERLOAD ? METRIC_REASON_OVERLOADED
-									       : METRIC_REASON_BAD_REQUEST },
+		    (struct metrics_at){ .label = what == HTTP_REFUSE_OVERLOAD
+							  ? METRIC_REASON_OVERLOADED
+							  : METRIC_REASON_BAD_REQUEST },
 		    1);
 }
 

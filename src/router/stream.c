@@ -134,7 +134,8 @@ stream_end(struct request *r)
 		settle(r, OUTCOME_ERROR);
 		answer_end(r);
 	} else if (!r->saw_done && !r->saw_finish) {
-		answer_failure(r, WIRE_ERR_BAD_GATEWAY, "The engine ended its stream before the answer was complete.");
+		answer_failure(r, WIRE_ERR_BAD_GATEWAY,
+			       "The engine ended its stream before the answer was complete.");
 	} else {
 		if (!r->saw_done && r->route->takes_usage)
 			forward(r, &done, 1);

@@ -32,7 +32,7 @@ struct tenant {
 	struct tenant_limits limits;
 	struct token_bucket requests, tokens;
 	unsigned active; /* admitted and not released: queued or in an engine */
-	unsigned pins;	     /* requests that refer to it, with a ticket or without: it keeps its place */
+	unsigned pins; /* requests that refer to it, with a ticket or without: it keeps its place */
 	struct tenant_usage usage;
 	struct list idle_link; /* on the table's list of unknown tenants, longest unused first */
 	uint64_t generation;   /* changes when the place gets another tenant */
