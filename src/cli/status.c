@@ -189,6 +189,8 @@ add_models(struct buf *out, struct text_table *t, yyjson_val *root)
 }
 
 /* sums ------------------------------------------------------------------------------------------ */
+static const char at_most[] = "at most"; /* not mentioned where there is no bound */
+
 struct sum {
 	const char *key, *word;
 };
@@ -200,8 +202,12 @@ add_line(struct buf *out, const char *title, yyjson_val *map, const struct sum *
 		return;
 	buf_addf(out, "%-10s", title);
 	for (size_t i = 0; i < n; i++) {
+		yyjson_val *v = yyjson_obj_get(map, sums[i].key);
+
+		if (sums[i].word == at_most && (!v || yyjson_is_null(v)))
+			continue;
 		buf_add_str(out, i ? ", " : "");
-		text_add_value(out, yyjson_obj_get(map, sums[i].key), 12);
+		text_add_value(out, v, 12);
 		buf_addf(out, " %s", sums[i].word);
 	}
 	buf_add_char(out, '\n');
@@ -211,9 +217,9 @@ static void
 add_sums(struct buf *out, yyjson_val *root)
 {
 	static const struct sum now[] = { { "in_flight", "in flight" },
-					  { "max_concurrent", "at most" },
+					  { "max_concurrent", at_most },
 					  { "queue_depth", "queued" },
-					  { "queue_size", "at most" } };
+					  { "queue_size", at_most } };
 	static const struct sum so_far[] = { { "total_admitted", "admitted" },
 					     { "total_rejected", "rejected" },
 					     { "total_timed_out", "timed out" } };

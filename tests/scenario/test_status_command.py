@@ -10,6 +10,7 @@ import time
 import pytest
 
 from support.program import run
+from support.waiting import wait_for
 
 FULL = {
     "version": "0.2.0", "uptime_s": 3725.4, "simulated": False, "state": "ok", "scheduling": "window",
@@ -133,6 +134,11 @@ def test_status_is_a_page_for_a_terminal(ask, server):
         ["flooder", "1", "11", "99999", "4321", "12.3M", "1.0M"], ["quiet", "2.5", "1", "17", "0", "170", "34"]]
     assert "SIMULATED" not in done.stdout
     assert "Cache" not in done.stdout  # nothing is known of it
+
+
+def test_a_bound_that_is_none_is_not_mentioned(ask):
+    done = ask("status", {**FULL, "admission": {**FULL["admission"], "max_concurrent": None, "queue_size": None}})
+    assert "Now       12 in flight, 345 queued\n" in done.stdout
 
 
 def test_columns_are_aligned(ask):
@@ -327,6 +333,26 @@ def test_a_server_that_hangs_is_given_five_seconds(ask, server):
     done = ask("status", FULL)
     assert done.returncode == 1 and "no answer in time" in done.stderr
     assert 4.5 < time.monotonic() - began < 15
+
+
+def test_a_real_gateway(start, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("host: 127.0.0.1\nport: 0\nmodels:\n  - {model_id: org/M, engine: sim}\n"
+                      "  - {model_id: broken, engine: sim, sim_preset: no-such}\n")
+    gateway = start("serve", "--config", config)
+
+    def page():
+        done = run("status", "--port", gateway.port)
+        assert done.returncode == 0, done.stderr
+        return done.stdout if " ready " in done.stdout and " failed " in done.stdout else None
+
+    text = wait_for(page, "one model ready, the other failed")
+    assert_terminal_safe(text)
+    assert "*** SIMULATED" in text and "sim*" in text
+    assert "  ! broken: ended with code 2: --preset: 'no-such' is not a preset" in text
+    models = run("models", "--port", gateway.port)
+    assert ["org/M", "sim", "✓"] in [line.split() for line in models.stdout.splitlines()]
+    assert json.loads(run("status", "--json", "--port", gateway.port).stdout)["simulated"] is True
 
 
 def test_a_unix_socket(tmp_path):

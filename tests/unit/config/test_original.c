@@ -125,9 +125,6 @@ try_command(const struct original_row *r)
 {
 	char code[16];
 
-	/* A program without that command has nothing to be tried. */
-	if (!strncmp(r->probe, "serve", 5) && run("serve --help") == 2)
-		return;
 	snprintf(code, sizeof(code), "%d", run(r->probe));
 	if (strcmp(code, r->expect) != 0)
 		fail_msg("%s: kvwarden %s ended with %s, not %s", r->name, r->probe, code, r->expect);
