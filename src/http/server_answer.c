@@ -248,7 +248,7 @@ http_respond_head(struct http_exchange *x, unsigned status, const struct http_he
 	buf_init(&head, SIZE_MAX / 4); /* its fields have bounds of their own */
 	if (!c->body_done) {
 		/* Not all of the request was read: what follows on this connection could not be told from it. */
-		if (!c->chunked && c->parser.content_length == 0)
+		if (c->body_length == 0)
 			c->body_done = true; /* there is none */
 		else
 			c->keep_alive = false;
@@ -456,7 +456,7 @@ http_request_headers(const struct http_exchange *x)
 uint64_t
 http_content_length(const struct http_exchange *x)
 {
-	return (x->conn->parser.flags & F_CHUNKED) ? UINT64_MAX : x->conn->parser.content_length;
+	return x->conn->body_length;
 }
 
 int

@@ -191,7 +191,7 @@ on_headers_complete(llhttp_t *p)
 	if (rc)
 		return rc;
 	strip_authority(x, c->parse_base);
-	c->chunked = (p->flags & F_CHUNKED) != 0;
+	c->body_length = p->flags & F_CHUNKED ? UINT64_MAX : p->content_length;
 	c->keep_alive = llhttp_should_keep_alive(p) && p->method != HTTP_CONNECT;
 	c->head_method = p->method == HTTP_HEAD;
 	p->upgrade = 0; /* we never switch protocols, which an Upgrade header only asks for */
@@ -203,9 +203,9 @@ on_headers_complete(llhttp_t *p)
 				    "the only expectation known here is 100-continue");
 		c->expects_continue = true;
 	}
-	if (!c->chunked && p->content_length > c->srv->limits.body_bytes)
+	if (c->body_length != UINT64_MAX && c->body_length > c->srv->limits.body_bytes)
 		return fail(c, HTTP_REFUSE_BODY_SIZE, "the body is larger than this server takes");
-	if (body_overloads(c, c->chunked ? UINT64_MAX : p->content_length))
+	if (body_overloads(c, c->body_length))
 		return fail(c, HTTP_REFUSE_OVERLOAD, "the server holds as many bytes as it may");
 	c->head_done = true;
 	return HPE_PAUSED;
