@@ -318,9 +318,6 @@ notice_shown_only(struct loader *l, struct fy_node *root)
 			    "models[]: shown only, since this version starts no engines: %s",
 			    buf_cstr(&names));
 	buf_finish(&names);
-	if (any_model_sets(l->c, "sim_host"))
-		load_notice(l, reader_child(root, "models"), NULL,
-			    "models[]: sim_host is without effect yet: only `kvwarden sim replay` has a host");
 }
 
 static void
