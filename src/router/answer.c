@@ -85,6 +85,8 @@ head_init(struct head *h, struct request *r)
 {
 	h->n = h->n_text = 0;
 	add(h, SLICE("x-request-id"), slice_of(r->id));
+	if (r->dialect == WIRE_ANTHROPIC) /* the name that its SDKs read */
+		add(h, SLICE("request-id"), slice_of(r->id));
 	add_headroom(h, r);
 }
 

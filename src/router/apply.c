@@ -9,6 +9,7 @@
 #include "router/gateway_impl.h"
 
 /* vLLM has given an aborted request up after two steps; SGLang looks once a second. */
+#define ABORT_LAG_US (ADMISSION_ABORT_LAG_MS_DEFAULT * 1000u)
 #define ABORT_LAG_SGLANG_US 1000000u
 
 static enum admission_policy
@@ -28,15 +29,12 @@ policy_of(const struct config *c)
 static struct admission_params
 params_of(const struct config *c)
 {
-	bool sglang = false;
-
-	for (unsigned i = 0; i < c->n_models; i++)
-		sglang |= c->models[i].engine == CONFIG_SGLANG;
 	return (struct admission_params){
 		.policy = policy_of(c),
 		.max_concurrent = (unsigned)c->max_concurrent,
 		.queue_requests = (unsigned)c->admission_queue_size,
-		.abort_lag_us = sglang ? ABORT_LAG_SGLANG_US : ADMISSION_ABORT_LAG_MS_DEFAULT * 1000u,
+		.no_queue = c->no_queue,
+		.abort_lag_us = ABORT_LAG_US,
 	};
 }
 
@@ -98,6 +96,15 @@ apply_windows(struct gateway *g, const struct config *c)
 }
 
 static void
+set_abort_lags(struct gateway *g)
+{
+	for (unsigned i = 0; i < g->n_models; i++)
+		admission_set_abort_lag(g->admission, i,
+					g->models[i].config->engine == CONFIG_SGLANG ? ABORT_LAG_SGLANG_US
+										     : ABORT_LAG_US);
+}
+
+static void
 apply_flows(struct gateway *g)
 {
 	unsigned tenants = tenant_table_capacity(g->tenants);
@@ -129,7 +136,7 @@ apply_log_level(const struct config *c)
 int
 apply_config(struct gateway *g, struct config *c, struct diag *d)
 {
-	struct admission_params p = params_of(g->boot);
+	struct admission_params p = params_of(c);
 
 	if (g->n_organisations + count_new_organisations(g, c) > ADMISSION_ORGANISATIONS_MAX) {
 		diag_what(d, "more than %d organisations since the start", ADMISSION_ORGANISATIONS_MAX);
@@ -141,15 +148,14 @@ apply_config(struct gateway *g, struct config *c, struct diag *d)
 		diag_hint(d, "restart it with this file");
 		return -ENOSPC;
 	}
-	p.policy = policy_of(c);
-	p.max_concurrent = (unsigned)c->max_concurrent;
-	p.queue_requests = (unsigned)c->admission_queue_size;
 	if (!g->admission)
 		g->admission = admission_create(&p, queue_gate, g);
 	else
 		admission_configure(g->admission, &p, g->now_us);
-	if (!g->models)
+	if (!g->models) {
 		models_create(g);
+		set_abort_lags(g);
+	}
 	apply_organisations(g, c);
 	apply_windows(g, c);
 	apply_flows(g);

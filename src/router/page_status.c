@@ -138,7 +138,10 @@ add_admission(const struct gateway *g, struct json_writer *w)
 	jw_key(w, "admission");
 	jw_object(w);
 	kv_limit(w, "max_concurrent", (double)g->config->max_concurrent);
-	kv_limit(w, "queue_size", (double)g->config->admission_queue_size);
+	if (g->config->no_queue)
+		jw_kv_uint(w, "queue_size", 0);
+	else
+		kv_limit(w, "queue_size", (double)g->config->admission_queue_size);
 	jw_kv_uint(w, "in_flight", admission_granted(g->admission));
 	jw_kv_uint(w, "queue_depth", admission_queued(g->admission));
 	jw_kv_uint(w, "total_admitted", admitted);

@@ -63,18 +63,24 @@ static bool
 sign_contract(struct request *r, struct admission_flow *f)
 {
 	struct model_flow *mf = container_of(f, struct model_flow, flow);
+	uint64_t now_us = r->g->now_us;
 	struct tenant_refusal why;
 
 	/* Who finds others waiting for the limit waits behind them. */
 	if (mf->without_ticket == 0) {
-		if (tenant_admit(r->tenant, reservation(r), r->g->now_us, &r->ticket, &why))
+		if (tenant_admit(r->tenant, reservation(r), now_us, &r->ticket, &why))
 			return true;
-		if (why.action == TENANT_REJECT) {
+		if (why.action == TENANT_REJECT || r->g->config->no_queue) {
 			refuse_by_limit(r, &why);
 			return false;
 		}
 	}
-	r->without_ticket = true;
+	if (!tenant_may_wait(r->tenant, reservation(r), now_us, &why)) {
+		refuse_by_limit(r, &why);
+		return false;
+	}
+	r->without_ticket = r->adm.must_wait = true;
+	r->tenant->waiting++;
 	mf->without_ticket++;
 	return true;
 }
@@ -102,6 +108,7 @@ queue_forget_ticketless(struct request *r)
 	if (!r->without_ticket)
 		return;
 	r->without_ticket = false;
+	r->tenant->waiting--;
 	container_of(r->adm.flow, struct model_flow, flow)->without_ticket--;
 }
 
