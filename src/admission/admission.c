@@ -1,45 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "admission/admission.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "admission/policy.h"
+#include "admission/admission_impl.h"
 
-#define DRAIN_SLOTS 16		 /* an abort's permit comes back within lag * (1 + 1/16) */
-#define RATE_HALF_LIFE_US 10e6	 /* memory of the service rate */
-#define WAIT_UNKNOWN_US 1000000u /* predicted while no rate is known */
-#define WAIT_MIN_US 50000u
-#define WAIT_MAX_US 600000000u
-
-struct engine {
-	bool ready;
-	unsigned window_set, granted, queued;
-	struct heap shares; /* with an eligible flow */
-	struct heap held;   /* flows that the gate turned away, by held_until_us */
-	struct list flows;
-	double vnow;	      /* virtual time of the share served last */
-	double weight_queued; /* sum of weights of shares in the heap */
-	/* permits of aborted requests, by the time when they come free */
-	unsigned draining, drain[DRAIN_SLOTS];
-	uint64_t drain_slot; /* number of the oldest slot not yet freed */
-	/* cost finished per second: sums that decay */
-	double rate_cost, rate_time_s;
-	uint64_t rate_at_us;
-	uint64_t admitted, rejected, expired, aborted;
-};
-
-struct admission {
-	struct admission_params p;
-	const struct admission_policy_ops *ops;
-	admission_gate_fn gate;
-	void *ctx;
-	unsigned n_engines, granted, queued, draining, turn;
-	uint64_t seq;
-	struct heap deadlines;
-	struct engine engines[ADMISSION_ENGINES_MAX];
-};
+#define RATE_HALF_LIFE_US 10e6 /* memory of the service rate */
 
 static bool
 deadline_less(const struct heap_node *a, const struct heap_node *b)
@@ -85,6 +54,28 @@ admission_destroy(struct admission *a)
 	free(a);
 }
 
+static uint64_t
+lag_of(const struct admission *a, const struct engine *e)
+{
+	return e->has_lag ? e->lag_us : a->p.abort_lag_us;
+}
+
+static uint64_t
+drain_slot_us(const struct admission *a, const struct engine *e)
+{
+	return MAX((lag_of(a, e) + DRAIN_PARTS - 1) / DRAIN_PARTS, 1);
+}
+
+/* Slots mean another time now, so what drains is freed. */
+static void
+restart_drain(struct admission *a, struct engine *e)
+{
+	a->draining -= e->draining;
+	e->draining = 0;
+	e->drain_slot = 0;
+	memset(e->drain, 0, sizeof(e->drain));
+}
+
 static struct engine *
 engine_at(struct admission *a, unsigned i)
 {
@@ -100,24 +91,20 @@ admission_set_window(struct admission *a, unsigned engine, unsigned window)
 }
 
 void
+admission_set_abort_lag(struct admission *a, unsigned engine, uint64_t lag_us)
+{
+	struct engine *e = engine_at(a, engine);
+
+	if (lag_us != lag_of(a, e))
+		restart_drain(a, e);
+	e->has_lag = true;
+	e->lag_us = lag_us;
+}
+
+void
 admission_engine_ready(struct admission *a, unsigned engine, bool ready)
 {
 	engine_at(a, engine)->ready = ready;
-}
-
-double
-admission_cost(uint64_t prompt_bytes, int64_t max_tokens)
-{
-	int64_t out = max_tokens < 0 ? ADMISSION_OUTPUT_TOK_ASSUMED
-				     : MIN(max_tokens, ADMISSION_OUTPUT_TOK_ASSUMED);
-
-	return fmax(1.0, (double)prompt_bytes / 4.0 + 2.0 * (double)out);
-}
-
-double
-admission_cost_used(int64_t prompt_tok, int64_t completion_tok)
-{
-	return fmax(1.0, (double)prompt_tok + 2.0 * (double)completion_tok);
 }
 
 /* flows and shares ------------------------------------------------------------------------------------------- */
@@ -137,10 +124,8 @@ admission_flow_init(struct admission *a, struct admission_flow *f, unsigned engi
 	must(f->weight > 0);
 	f->engine = engine;
 	admission_share_init(&f->own, f->weight);
-	heap_init(&f->own.flows, a->ops->flow_less);
 	f->share = share ? share : &f->own;
-	if (share && !share->flows.less)
-		heap_init(&share->flows, a->ops->flow_less);
+	f->share->flows.less = a->ops->flow_less; /* of an empty share it may be an older policy's */
 	heap_init(&f->requests, admission_request_less);
 	f->place = FLOW_IDLE;
 	list_push_back(&e->flows, &f->link);
@@ -173,13 +158,13 @@ place_share(struct admission *a, struct engine *e, struct admission_share *s)
 		e->weight_queued = 0; /* no rounding left behind */
 }
 
-/* Where the virtual times of a share's flows stand: the least of those that wait. */
-static double
-share_vnow(const struct admission_share *s, double fallback)
+void
+admission_share_set_weight(struct admission *a, unsigned engine, struct admission_share *s, double weight)
 {
-	struct heap_node *n = heap_peek(&s->flows);
-
-	return n ? container_of(n, struct admission_flow, node)->vtime : fallback;
+	must(weight > 0);
+	if (s->queued)
+		engine_at(a, engine)->weight_queued += weight - s->weight;
+	s->weight = weight;
 }
 
 static void
@@ -189,26 +174,29 @@ flow_leave(struct admission *a, struct admission_flow *f)
 
 	if (f->place == FLOW_ELIGIBLE) {
 		heap_remove(&f->share->flows, &f->node);
+		f->share->weight_queued = f->share->flows.len ? f->share->weight_queued - f->weight : 0;
 		place_share(a, e, f->share);
+		e->eligible -= (unsigned)f->requests.len;
 	} else if (f->place == FLOW_HELD) {
 		heap_remove(&e->held, &f->node);
 	}
 	f->place = FLOW_IDLE;
 }
 
-/* A flow with requests becomes eligible.  @wakes: it had none before, so it is lifted: idling earns nothing. */
+/* A flow with requests becomes eligible.  It is lifted to where the others are: neither idling nor being held back earns
+ * anything.  Nobody who waits stands below the virtual time, so it does not lose its place by that either. */
 static void
-flow_enter(struct admission *a, struct admission_flow *f, bool wakes)
+flow_enter(struct admission *a, struct admission_flow *f)
 {
 	struct engine *e = &a->engines[f->engine];
 
-	if (wakes) {
-		f->vtime = fmax(f->vtime, share_vnow(f->share, f->vtime));
-		if (!f->share->queued)
-			f->share->vtime = fmax(f->share->vtime, e->vnow);
-	}
+	f->vtime = fmax(f->vtime, f->share->vnow);
+	if (!f->share->queued)
+		f->share->vtime = fmax(f->share->vtime, e->vnow);
 	heap_push(&f->share->flows, &f->node);
+	f->share->weight_queued += f->weight;
 	f->place = FLOW_ELIGIBLE;
+	e->eligible += (unsigned)f->requests.len;
 	place_share(a, e, f->share);
 }
 
@@ -226,26 +214,19 @@ void
 admission_flow_update(struct admission *a, struct admission_flow *f, double weight,
 		      struct admission_share *share)
 {
+	struct admission_share *to = share ? share : &f->own;
 	bool eligible = f->place == FLOW_ELIGIBLE;
 
 	must(weight > 0);
 	if (eligible)
 		flow_leave(a, f);
 	f->weight = f->own.weight = weight;
-	if (share && !share->flows.less)
-		heap_init(&share->flows, a->ops->flow_less);
-	f->share = share ? share : &f->own;
+	to->flows.less = a->ops->flow_less; /* of an empty share it may be an older policy's */
+	if (to != f->share) /* virtual times of two shares have nothing to do with each other */
+		f->vtime = to->vnow;
+	f->share = to;
 	if (eligible)
-		flow_enter(a, f, false);
-}
-
-void
-admission_share_set_weight(struct admission *a, unsigned engine, struct admission_share *s, double weight)
-{
-	must(weight > 0);
-	if (s->queued)
-		engine_at(a, engine)->weight_queued += weight - s->weight;
-	s->weight = weight;
+		flow_enter(a, f);
 }
 
 void
@@ -254,7 +235,7 @@ admission_flow_release(struct admission *a, struct admission_flow *f)
 	if (f->place != FLOW_HELD)
 		return;
 	flow_leave(a, f);
-	flow_enter(a, f, false);
+	flow_enter(a, f);
 }
 
 static void
@@ -279,36 +260,35 @@ enqueue(struct admission *a, struct admission_request *r)
 
 	r->rank = a->ops->rank(f, r);
 	heap_push(&f->requests, &r->node);
-	if (wakes)
-		flow_enter(a, f, true);
-	else
+	if (wakes) {
+		flow_enter(a, f);
+	} else if (f->place == FLOW_ELIGIBLE) {
+		a->engines[f->engine].eligible++;
 		flow_moved(a, f);
+	}
 }
 
 static void
 dequeue(struct admission *a, struct admission_request *r)
 {
 	struct admission_flow *f = r->flow;
+	struct engine *e;
 
 	must(f);
+	e = &a->engines[f->engine];
 	heap_remove(&a->deadlines, &r->deadline);
 	if (f->requests.len == 1)
 		flow_leave(a, f);
+	else if (f->place == FLOW_ELIGIBLE)
+		a->engines[f->engine].eligible--;
 	heap_remove(&f->requests, &r->node);
 	flow_moved(a, f);
 	f->queued--;
 	f->queued_bytes -= r->bytes;
-	f->queued_cost -= r->cost;
-	if (f->queued == 0)
-		f->queued_cost = 0;
-	a->engines[f->engine].queued--;
+	f->queued_cost = f->queued ? f->queued_cost - r->cost : 0; /* no rounding left behind */
+	e->queued--;
+	e->queued_cost = e->queued ? e->queued_cost - r->cost : 0;
 	a->queued--;
-}
-
-static unsigned
-window_of(const struct admission *a, const struct engine *e)
-{
-	return e->window_set ? e->window_set : a->ops->window_auto;
 }
 
 static bool
@@ -320,22 +300,49 @@ has_room(const struct admission *a, const struct engine *e)
 	       (!a->p.max_concurrent || a->granted + a->draining < a->p.max_concurrent);
 }
 
+/* How many more requests that engine would take now; UINT_MAX: as many as come. */
+static unsigned
+room_of(const struct admission *a, const struct engine *e)
+{
+	unsigned window = window_of(a, e), taken = e->granted + e->draining;
+
+	if (!e->ready)
+		return 0;
+	return !window ? UINT_MAX : window > taken ? window - taken : 0;
+}
+
+/* Must a newcomer wait?  Not when there is room beyond those that are about to go; held flows are not. */
+static bool
+must_wait(const struct admission *a, const struct admission_request *r)
+{
+	const struct engine *e = &a->engines[r->flow->engine];
+	unsigned taken = a->granted + a->draining, going = 0;
+
+	if (r->must_wait || r->flow->place == FLOW_HELD || e->eligible >= room_of(a, e))
+		return true;
+	if (!a->p.max_concurrent)
+		return false;
+	for (unsigned i = 0; i < a->n_engines; i++)
+		going += MIN(a->engines[i].eligible, room_of(a, &a->engines[i]));
+	return taken + going >= a->p.max_concurrent;
+}
+
 enum admission_reason
 admission_arrive(struct admission *a, struct admission_request *r, uint64_t now_us, uint64_t *ret_wait_us)
 {
 	struct admission_flow *f = r->flow;
 	struct engine *e = &a->engines[f->engine];
 	enum admission_reason why = ADMISSION_OK;
-	bool must_wait = e->queued > 0 || !has_room(a, e);
+	bool waits = must_wait(a, r);
 
 	must(r->state == ADMISSION_NEW && r->cost > 0);
-	if (must_wait && a->p.queue_requests && a->queued >= a->p.queue_requests)
+	if (waits && (a->p.no_queue || (a->p.queue_requests && a->queued >= a->p.queue_requests)))
 		why = ADMISSION_QUEUE_GLOBAL;
-	else if (must_wait && f->max_age_us == 0)
+	else if (waits && f->max_age_us == 0)
 		why = ADMISSION_QUEUE_AGE;
-	else if (f->queued >= f->max_requests && must_wait)
+	else if (waits && f->queued >= f->max_requests)
 		why = ADMISSION_QUEUE_REQUESTS;
-	else if (f->queued && f->queued_bytes + r->bytes > f->max_bytes)
+	else if (waits && f->queued && f->queued_bytes + r->bytes > f->max_bytes)
 		why = ADMISSION_QUEUE_BYTES;
 	if (why != ADMISSION_OK) {
 		r->state = ADMISSION_DONE;
@@ -345,7 +352,7 @@ admission_arrive(struct admission *a, struct admission_request *r, uint64_t now_
 	}
 	r->state = ADMISSION_QUEUED;
 	r->arrived_us = now_us;
-	r->deadline_us = now_us + (f->max_age_us ? f->max_age_us : 1);
+	r->deadline_us = now_us + MIN(MAX(f->max_age_us, 1), UINT64_MAX - now_us);
 	r->seq = a->seq++;
 	enqueue(a, r);
 	heap_push(&a->deadlines, &r->deadline);
@@ -353,6 +360,7 @@ admission_arrive(struct admission *a, struct admission_request *r, uint64_t now_
 	f->queued_bytes += r->bytes;
 	f->queued_cost += r->cost;
 	e->queued++;
+	e->queued_cost += r->cost;
 	a->queued++;
 	return ADMISSION_OK;
 }
@@ -373,6 +381,7 @@ next_of(struct admission *a, struct engine *e, uint64_t now_us)
 
 		if (!a->gate || a->gate(a->ctx, r, now_us, &retry_us)) {
 			e->vnow = fmax(e->vnow, s->vtime);
+			s->vnow = fmax(s->vnow, f->vtime);
 			return r;
 		}
 		flow_leave(a, f);
@@ -401,7 +410,8 @@ admission_next_grant(struct admission *a, uint64_t now_us)
 		r->state = ADMISSION_GRANTED;
 		r->granted_us = now_us;
 		r->flow->granted++;
-		e->granted++;
+		if (e->granted++ == 0)
+			e->rate_at_us = now_us; /* it had nothing to do: no measure of its speed */
 		e->admitted++;
 		a->granted++;
 		r->charged = r->cost;
@@ -431,18 +441,12 @@ admission_progress(struct admission *a, struct admission_request *r, unsigned to
 static void
 note_rate(struct engine *e, double cost, uint64_t now_us)
 {
-	double dt_us = e->rate_at_us && now_us > e->rate_at_us ? (double)(now_us - e->rate_at_us) : 0;
+	double dt_us = now_us > e->rate_at_us ? (double)(now_us - e->rate_at_us) : 0;
 	double keep = exp2(-dt_us / RATE_HALF_LIFE_US);
 
 	e->rate_cost = e->rate_cost * keep + cost;
 	e->rate_time_s = e->rate_time_s * keep + dt_us * 1e-6;
 	e->rate_at_us = now_us;
-}
-
-static double
-rate_of(const struct engine *e)
-{
-	return e->rate_time_s > 0.1 ? e->rate_cost / e->rate_time_s : 0;
 }
 
 static void
@@ -469,12 +473,6 @@ admission_finish(struct admission *a, struct admission_request *r, double used, 
 	permit_back(a, r, used, now_us);
 }
 
-static uint64_t
-drain_slot_us(const struct admission *a)
-{
-	return MAX(a->p.abort_lag_us / DRAIN_SLOTS, 1);
-}
-
 void
 admission_abort(struct admission *a, struct admission_request *r, double used, uint64_t now_us)
 {
@@ -487,8 +485,8 @@ admission_abort(struct admission *a, struct admission_request *r, double used, u
 	} else if (r->state == ADMISSION_GRANTED) {
 		permit_back(a, r, used, now_us);
 		e->aborted++;
-		if (a->p.abort_lag_us) {
-			uint64_t slot = now_us / drain_slot_us(a);
+		if (lag_of(a, e)) {
+			uint64_t slot = now_us / drain_slot_us(a, e);
 
 			admission_tick(a, now_us); /* so that the ring begins at this slot */
 			e->drain[slot % DRAIN_SLOTS]++;
@@ -518,7 +516,7 @@ admission_next_expired(struct admission *a, uint64_t now_us)
 static void
 free_drained(struct admission *a, struct engine *e, uint64_t now_us)
 {
-	uint64_t now_slot = now_us / drain_slot_us(a);
+	uint64_t now_slot = now_us / drain_slot_us(a, e);
 	uint64_t first = now_slot >= DRAIN_SLOTS ? now_slot - DRAIN_SLOTS + 1 : 0;
 
 	/* Slots before `first` are at least one lag old. */
@@ -550,7 +548,7 @@ admission_tick(struct admission *a, uint64_t now_us)
 			if (f->held_until_us > now_us)
 				break;
 			flow_leave(a, f);
-			flow_enter(a, f, false);
+			flow_enter(a, f);
 		}
 	}
 }
@@ -572,100 +570,70 @@ admission_next_deadline(struct admission *a)
 
 			while (!e->drain[slot % DRAIN_SLOTS])
 				slot++;
-			at = MIN(at, (slot + DRAIN_SLOTS) * drain_slot_us(a));
+			at = MIN(at, (slot + DRAIN_SLOTS) * drain_slot_us(a, e));
 		}
 	}
 	return at;
 }
 
+static bool
+older(const struct heap_node *a, const struct heap_node *b)
+{
+	return container_of((uintptr_t)a, const struct admission_request, node)->seq <
+	       container_of((uintptr_t)b, const struct admission_request, node)->seq;
+}
+
+/* Ranks a flow's requests as if they arrived now, in the order in which they did. */
+static void
+rank_anew(struct admission *a, struct admission_flow *f)
+{
+	struct heap by_age;
+	struct heap_node *n;
+	unsigned queued = f->queued;
+
+	heap_init(&by_age, older);
+	while ((n = heap_pop(&f->requests)) != NULL)
+		heap_push(&by_age, n);
+	f->queued = 0;
+	while ((n = heap_pop(&by_age)) != NULL) {
+		struct admission_request *r = container_of(n, struct admission_request, node);
+
+		r->rank = a->ops->rank(f, r);
+		heap_push(&f->requests, n);
+		f->queued++;
+	}
+	must(f->queued == queued);
+}
+
+static void
+reorder(struct admission *a, struct engine *e)
+{
+	list_for_each(it, &e->flows)
+		flow_leave(a, list_entry(it, struct admission_flow, link));
+	e->shares.less = a->ops->share_less;
+	list_for_each(it, &e->flows) {
+		struct admission_flow *f = list_entry(it, struct admission_flow, link);
+
+		f->own.flows.less = f->share->flows.less = a->ops->flow_less;
+		rank_anew(a, f);
+		if (f->requests.len)
+			flow_enter(a, f);
+	}
+}
+
 void
 admission_configure(struct admission *a, const struct admission_params *p, uint64_t now_us)
 {
-	bool reorder = p->policy != a->p.policy;
-
-	if (p->abort_lag_us != a->p.abort_lag_us) /* slots mean another time now: free what drains */
-		admission_tick(a, now_us + a->p.abort_lag_us * 2);
-	a->p = *p;
-	a->ops = &admission_policies[p->policy];
-	for (unsigned i = 0; i < a->n_engines && reorder; i++) {
-		struct engine *e = &a->engines[i];
-
-		list_for_each(it, &e->flows)
-			flow_leave(a, list_entry(it, struct admission_flow, link));
-		e->shares.less = a->ops->share_less;
-		list_for_each(it, &e->flows) {
-			struct admission_flow *f = list_entry(it, struct admission_flow, link);
-
-			f->own.flows.less = f->share->flows.less = a->ops->flow_less;
-			/* Ranks of the waiting are taken as they were: a new order holds for those who come. */
-			if (f->requests.len)
-				flow_enter(a, f, true);
-		}
-	}
-}
-
-uint64_t
-admission_predict_wait(struct admission *a, const struct admission_flow *f, double cost, uint64_t now_us)
-{
-	const struct engine *e = &a->engines[f->engine];
-	double rate = rate_of(e), before = f->queued_cost, share = 1.0, us;
+	bool policy_changes = p->policy != a->p.policy;
+	bool lag_changes = p->abort_lag_us != a->p.abort_lag_us;
 
 	(void)now_us;
-	if (rate <= 0)
-		return WAIT_UNKNOWN_US;
-	if (a->ops->by_vtime) {
-		double others = e->weight_queued - (f->share->queued ? f->share->weight : 0);
-
-		share = f->share->weight / (f->share->weight + others);
-	} else {
-		before = 0; /* everybody's work stands before it */
-		list_for_each(it, &e->flows)
-			before += list_entry(it, struct admission_flow, link)->queued_cost;
+	a->p = *p;
+	a->ops = &admission_policies[p->policy];
+	for (unsigned i = 0; i < ADMISSION_ENGINES_MAX; i++) {
+		if (lag_changes && !a->engines[i].has_lag)
+			restart_drain(a, &a->engines[i]);
+		if (policy_changes)
+			reorder(a, &a->engines[i]);
 	}
-	us = (before + cost) / (rate * share) * 1e6;
-	return (uint64_t)fmin(fmax(us, WAIT_MIN_US), WAIT_MAX_US);
-}
-
-const char *
-admission_reason_name(enum admission_reason r)
-{
-	static const char *const names[] = {
-		[ADMISSION_OK] = "ok",
-		[ADMISSION_QUEUE_REQUESTS] = "queue_requests",
-		[ADMISSION_QUEUE_BYTES] = "queue_bytes",
-		[ADMISSION_QUEUE_AGE] = "queue_age",
-		[ADMISSION_QUEUE_GLOBAL] = "queue_full",
-	};
-
-	return names[r];
-}
-
-void
-admission_engine_stats(const struct admission *a, unsigned engine, struct admission_engine_stats *ret)
-{
-	const struct engine *e = &a->engines[engine];
-
-	*ret = (struct admission_engine_stats){
-		.window = window_of(a, e),
-		.granted = e->granted,
-		.draining = e->draining,
-		.queued = e->queued,
-		.admitted = e->admitted,
-		.rejected = e->rejected,
-		.expired = e->expired,
-		.aborted = e->aborted,
-		.cost_rate = rate_of(e),
-	};
-}
-
-unsigned
-admission_queued(const struct admission *a)
-{
-	return a->queued;
-}
-
-unsigned
-admission_granted(const struct admission *a)
-{
-	return a->granted;
 }

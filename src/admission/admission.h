@@ -57,6 +57,8 @@ struct admission_share {
 	struct heap flows;     /* eligible flows with requests */
 	double vtime;	       /* cost received / weight */
 	double weight;	       /* > 0 */
+	double vnow;	       /* virtual time of its flow served last */
+	double weight_queued;  /* sum of weights of the flows in its heap */
 	bool queued;	       /* in the engine's heap */
 };
 
@@ -91,6 +93,7 @@ struct admission_request {
 	double cost;	    /* estimate, > 0 */
 	uint32_t bytes;	    /* of its body, for the bound of the queue */
 	int64_t max_tokens; /* -1: not said */
+	bool must_wait; /* its gate is known to be shut now: the bounds of the queue hold for it in any case */
 	void *user;
 	/* read-only for others */
 	enum admission_state state;
@@ -106,7 +109,8 @@ struct admission_params {
 	enum admission_policy policy;
 	unsigned max_concurrent; /* permits over all engines; 0: no bound */
 	unsigned queue_requests; /* queued requests over all engines; 0: no bound */
-	uint64_t abort_lag_us;
+	bool no_queue;		 /* nobody waits: what cannot go at once is rejected */
+	uint64_t abort_lag_us;	 /* of engines that have none of their own */
 };
 
 /* Asked before each grant: may @r enter now?  When not, its flow is passed over until *@retry_us (absolute), or until
@@ -123,6 +127,8 @@ void admission_configure(struct admission *a, const struct admission_params *p, 
 
 /* @window: requests that the engine may hold; 0: the policy's own (64 for window, else no bound). */
 void admission_set_window(struct admission *a, unsigned engine, unsigned window);
+/* How long that engine works on a request after it was aborted; permits that drain there come free at once. */
+void admission_set_abort_lag(struct admission *a, unsigned engine, uint64_t lag_us);
 /* An engine that is not ready gets nothing; what it holds stays held until finished or aborted. */
 void admission_engine_ready(struct admission *a, unsigned engine, bool ready);
 
@@ -146,7 +152,8 @@ double admission_cost(uint64_t prompt_bytes, int64_t max_tokens);
 /* The same of what it really used. */
 double admission_cost_used(int64_t prompt_tok, int64_t completion_tok);
 
-/* Queues @r, or rejects it; then *@ret_wait_us is the predicted wait of such a request. */
+/* Queues @r, or rejects it; then *@ret_wait_us is the predicted wait of such a request.  Bounds of queues hold only for
+ * one that must wait: who can go at once is never rejected, whoever else is held. */
 enum admission_reason admission_arrive(struct admission *a, struct admission_request *r,
 				       uint64_t now_us, uint64_t *ret_wait_us);
 /* The next request that may enter its engine, or NULL.  Its permit is taken. */
@@ -165,7 +172,8 @@ void admission_tick(struct admission *a, uint64_t now_us);
 /* When admission_tick() or admission_next_expired() has something to do next; UINT64_MAX: never. */
 uint64_t admission_next_deadline(struct admission *a);
 
-/* How long @r's tenant waits for one more request of that cost: the work before it over its share of the engine's rate. */
+/* How long @f's tenant waits for one more request of that cost: the work before it over its share of the engine's rate.
+ * The rate is of the time in which the engine had work, lately. */
 uint64_t admission_predict_wait(struct admission *a, const struct admission_flow *f, double cost,
 				uint64_t now_us);
 

@@ -6,8 +6,10 @@
 #include "cli/bench_load.h"
 #include "cli/config.h"
 #include "cli/demo.h"
+#include "cli/models.h"
 #include "cli/serve.h"
 #include "cli/sim.h"
+#include "cli/status.h"
 
 #define NEAR 3 /* letters that a mistyped command may differ by */
 

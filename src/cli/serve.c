@@ -82,8 +82,8 @@ static void
 on_done(void *ctx)
 {
 	struct serve *s = ctx;
-	uv_handle_t *handles[] = { (uv_handle_t *)&s->term, (uv_handle_t *)&s->interrupt, (uv_handle_t *)&s->hup,
-				   (uv_handle_t *)&s->usr1 };
+	uv_handle_t *handles[] = { (uv_handle_t *)&s->term, (uv_handle_t *)&s->interrupt,
+				   (uv_handle_t *)&s->hup, (uv_handle_t *)&s->usr1 };
 
 	for (size_t i = 0; i < ARRAY_LEN(handles); i++)
 		if (!uv_is_closing(handles[i]))
@@ -176,7 +176,8 @@ is_loopback(const char *host)
 {
 	struct slice h = slice_of(host);
 
-	return slice_starts(h, SLICE("127.")) || slice_eq(h, SLICE("::1")) || slice_ieq(h, SLICE("localhost"));
+	return slice_starts(h, SLICE("127.")) || slice_eq(h, SLICE("::1")) ||
+	       slice_ieq(h, SLICE("localhost"));
 }
 
 static void
@@ -189,7 +190,8 @@ greet(const struct config *c, uint16_t port)
 	if (simulated)
 		log_warn("SIMULATED: at least one model is served by the built-in simulator; its answers are made up");
 	if (c->auth == CONFIG_AUTH_NONE && !is_loopback(c->host))
-		log_warn("auth: none on %s: whoever reaches this port can take any tenant's name", c->host);
+		log_warn("auth: none on %s: whoever reaches this port can take any tenant's name",
+			 c->host);
 	log_info("serving on http://%s:%u%s%s", c->host, port, c->unix_socket ? " and unix:" : "",
 		 c->unix_socket ? c->unix_socket : "");
 	for (unsigned i = 0; i < c->n_models; i++)

@@ -99,8 +99,8 @@ parse_value(struct serve_options *o, const char *flag, const char *value, struct
 static bool
 takes_value(struct slice flag)
 {
-	static const char *const flags[] = { "--config",       "--engine", "--log-level",
-					     "--decision-log", "--port",   "--max-concurrent",
+	static const char *const flags[] = { "--config",       "--engine",    "--log-level",
+					     "--decision-log", "--port",      "--max-concurrent",
 					     "--gpu-budget",   "--report-fd", "--die-with-parent" };
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
@@ -126,9 +126,7 @@ parse_switch(struct serve_options *o, const char *arg)
 int
 serve_options_parse(int argc, char **argv, struct serve_options *o, struct diag *d)
 {
-	*o = (struct serve_options){ .engine = "vllm",
-				      .over = CONFIG_OVERRIDES_NONE,
-				      .side.report_fd = -1 };
+	*o = (struct serve_options){ .engine = "vllm", .over = CONFIG_OVERRIDES_NONE, .side.report_fd = -1 };
 	for (int i = 1; i < argc; i++) {
 		const char *eq = strchr(argv[i], '='), *value;
 		struct slice flag = { argv[i], eq ? (size_t)(eq - argv[i]) : strlen(argv[i]) };

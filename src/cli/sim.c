@@ -6,7 +6,7 @@
 #include "cli/read_file.h"
 #include "cli/sim_replay.h"
 #include "cli/sim_serve.h"
-#include "sim/replay.h"
+#include "sim/host_cpu.h"
 #include "sim/step_time.h"
 #include "sim/workload.h"
 
@@ -14,6 +14,12 @@ enum {
 	EXIT_CANNOT_RUN = 1,
 	EXIT_USAGE = 2
 };
+
+static const char steps_usage[] =
+	"usage: kvwarden sim steps WORKLOAD.json\n"
+	"\n"
+	"Steps vLLM's scheduler, as the simulator follows it, through a workload and prints a JSON line for\n"
+	"each step in which something happened.  docs/simulator.md describes both formats.\n";
 
 static void
 print_line(void *ctx, struct slice line)
@@ -44,16 +50,18 @@ steps(int argc, char **argv)
 	struct buf text;
 	int e;
 
-	if (argc != 2) {
-		fputs("usage: kvwarden sim steps WORKLOAD.json\n", stderr);
-		return EXIT_USAGE;
+	if (argc != 2 || argv[1][0] == '-') {
+		bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
+
+		fputs(steps_usage, help ? stdout : stderr);
+		return help ? 0 : EXIT_USAGE;
 	}
 	buf_init(&text, WORKLOAD_BYTES_MAX);
 	e = run_steps(argv[1], &text, &diag);
 	buf_finish(&text);
 	if (e < 0) {
-		fprintf(stderr, "kvwarden sim steps: %s: %s%s%s\n", argv[1], diag.where,
-			*diag.where ? ": " : "", diag.what);
+		fprintf(stderr, "kvwarden sim steps: %s: %s%s%s%s%s\n", argv[1], diag.where,
+			*diag.where ? ": " : "", diag.what, *diag.hint ? "; " : "", diag.hint);
 		return EXIT_CANNOT_RUN;
 	}
 	if (fflush(stdout) != 0) {
@@ -76,8 +84,8 @@ presets(int argc, char **argv)
 	buf_init(&out, BUF_MAX_DEFAULT);
 	buf_add_str(&out, "engines (--preset):\n");
 	step_presets_describe(&out);
-	buf_add_str(&out, "hosts (--host of replay):\n");
-	replay_hosts_describe(&out);
+	buf_add_str(&out, "hosts (--host-cpu):\n");
+	host_cpus_describe(&out);
 	fputs(buf_cstr(&out), stdout);
 	buf_finish(&out);
 	return 0;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "sim/host_cpu.h"
 #include "sim/http_face.h"
 #include "sim/step_time.h"
 
@@ -22,6 +23,8 @@ struct sim_serve {
 	const char *host, *unix_path;
 	uint16_t port;
 	struct sim_step_options step;
+	const struct host_cpu *host_cpu; /* NULL: none */
+	bool blank_given;
 	bool instant;
 	uint64_t instant_interval_us;
 	int report_fd;
@@ -61,6 +64,7 @@ enum option_id {
 	OPT_BATCHED_TOKENS,
 	OPT_KV_BLOCKS,
 	OPT_POLICY,
+	OPT_HOST_CPU,
 	OPT_HELP,
 };
 
@@ -89,6 +93,7 @@ static const struct option options[] = {
 	{ "max-num-batched-tokens", required_argument, NULL, OPT_BATCHED_TOKENS },
 	{ "num-gpu-blocks", required_argument, NULL, OPT_KV_BLOCKS },
 	{ "scheduling-policy", required_argument, NULL, OPT_POLICY },
+	{ "host-cpu", required_argument, NULL, OPT_HOST_CPU },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -109,11 +114,12 @@ static const char usage_text[] =
 	"  --preset NAME             the machine, see below (a100-llama31-8b)\n"
 	"  --max-num-seqs N, --max-num-batched-tokens N, --num-gpu-blocks N\n"
 	"                            requests and tokens in a step, KV blocks of 16 tokens (the preset's)\n"
+	"  --host-cpu NAME           what Python costs around the engine, see kvwarden sim presets (none)\n"
 	"  --scheduling-policy NAME  fcfs or priority (fcfs)\n"
 	"  --seed N                  same seed, same words and same steps (1)\n"
 	"  --speed X                 simulated seconds a second (1)\n"
 	"  --startup-s S             seconds of loading, during which it refuses as the engine does (0)\n"
-	"  --blank-first P           probability that an answer begins with white space\n"
+	"  --blank-first P           probability that an answer begins with white space (0, or the --host-cpu's)\n"
 	"  --api-key KEY             answer 401 without it\n"
 	"  --idle-ms N               close an idle connection after it (5000)\n"
 	"  --record FILE             append each request, with its body in base64, as a JSON line\n"
@@ -239,6 +245,16 @@ read_preset(struct sim_serve *s, struct diag *d)
 }
 
 static int
+read_host_cpu(struct sim_serve *s, struct diag *d)
+{
+	s->host_cpu = host_cpu_find(optarg);
+	if (s->host_cpu)
+		return 0;
+	diag_hint(d, "kvwarden sim presets lists them");
+	return wrong_value(d, "a host");
+}
+
+static int
 read_policy(struct sim_serve *s, struct diag *d)
 {
 	s->step.by_priority = strcmp(optarg, "priority") == 0;
@@ -258,6 +274,8 @@ read_scheduler_option(struct sim_serve *s, int id, struct diag *d)
 		return read_preset(s, d);
 	if (id == OPT_POLICY)
 		return read_policy(s, d);
+	if (id == OPT_HOST_CPU)
+		return read_host_cpu(s, d);
 	err = read_count(d, 1, 100000000, &n);
 	if (id == OPT_MAX_SEQS)
 		s->step.max_seqs = (unsigned)n;
@@ -287,6 +305,7 @@ read_engine_option(struct sim_serve *s, int id, struct diag *d)
 	case OPT_STARTUP:
 		return read_real(d, 0, 86400, &o->startup_s);
 	case OPT_BLANK_FIRST:
+		s->blank_given = true;
 		return read_real(d, 0, 1, &o->blank_first);
 	case OPT_FAULT:
 		return sim_faults_parse(&o->faults, slice_of(optarg), d);
@@ -316,6 +335,12 @@ read_engine_option(struct sim_serve *s, int id, struct diag *d)
 	}
 }
 
+static unsigned
+max_seqs_of(const struct sim_serve *s)
+{
+	return s->step.max_seqs ? s->step.max_seqs : s->step.preset->max_seqs;
+}
+
 /* 0, 1 when help was asked for, or -EINVAL with @d filled. */
 static int
 read_options(struct sim_serve *s, int argc, char **argv, struct diag *d)
@@ -335,7 +360,7 @@ read_options(struct sim_serve *s, int argc, char **argv, struct diag *d)
 		diag_where(d, "--%s", options[index].name);
 		if (id <= OPT_DIE_WITH_PARENT)
 			err = read_address_option(s, id, d);
-		else if (id >= OPT_PRESET && id <= OPT_POLICY)
+		else if (id >= OPT_PRESET && id <= OPT_HOST_CPU)
 			err = read_scheduler_option(s, id, d);
 		else
 			err = read_engine_option(s, id, d);
@@ -345,8 +370,23 @@ read_options(struct sim_serve *s, int argc, char **argv, struct diag *d)
 	if (optind < argc) {
 		diag_where(d, "%s", argv[optind]);
 		diag_what(d, "this command takes no such argument");
+		diag_hint(d, "kvwarden sim has the verbs steps, replay and presets; without one it serves");
 		return -EINVAL;
 	}
+	if (s->instant_interval_us > 0 && !s->instant) {
+		diag_where(d, "--instant-interval-us");
+		diag_what(d, "it means something with --instant only");
+		return -EINVAL;
+	}
+	if (s->step.budget_tok > 0 && s->step.budget_tok < max_seqs_of(s)) {
+		diag_where(d, "--max-num-batched-tokens");
+		diag_what(d, "%u tokens in a step are less than the %u requests in it",
+			  s->step.budget_tok, max_seqs_of(s));
+		diag_hint(d, "give as many at least, or fewer with --max-num-seqs");
+		return -EINVAL;
+	}
+	if (s->host_cpu && !s->blank_given)
+		s->face.blank_first = s->host_cpu->blank_share;
 	if (s->face.n_models == 0)
 		s->face.models[s->face.n_models++] = "llama31-8b";
 	return 0;
@@ -432,6 +472,8 @@ open_server(struct sim_serve *s, struct diag *d)
 		s->face.max_model_len = (unsigned)MIN((uint64_t)s->face.max_model_len,
 						      sim_source_step_max_tok(&s->step));
 		s->source = sim_source_step(&s->step);
+		if (s->host_cpu)
+			s->source = sim_source_host(s->host_cpu, s->source, s->face.seed);
 	}
 	s->server = sim_face_create(&s->loop, &s->face, s->source, d);
 	if (!s->server)

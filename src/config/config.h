@@ -99,6 +99,7 @@ struct config {
 	int64_t port;
 	double gpu_budget_fraction;
 	int64_t max_concurrent, admission_queue_size;
+	bool no_queue; /* admission_queue_size is 0: nobody waits; without the key there is no bound */
 	double admission_timeout_s, engine_start_timeout_s, health_check_interval_s;
 	char *log_level, *access_log, *decision_log;
 	int64_t metrics_port;

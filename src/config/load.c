@@ -12,9 +12,13 @@
 #define PEERS_MAX 256
 #define EXTRA_ARGS_MAX 256
 #define TIERS_MAX 16
+/* The bounds of the HTTP client, which this folder may not ask. */
+#define ENDPOINT_PART_MAX 256
+#define ENDPOINT_UNIX_MAX 107
 
 /* What the original applied without being told; we never do. */
-#define ORIGINAL_LIMITS "600 requests a minute and 64 requests at once per tenant"
+#define ORIGINAL_RPM "600 requests a minute"
+#define ORIGINAL_CONCURRENT "64 requests at once"
 
 /* the parts ------------------------------------------------------------------------------------------------ */
 static bool
@@ -35,16 +39,70 @@ short_name_of(struct config *c, const char *model_id)
 	return s;
 }
 
+/* HOST, HOST:PORT, [IPv6] or [IPv6]:PORT */
+static bool
+good_authority(struct slice a)
+{
+	bool v6 = a.n && a.p[0] == '[';
+	const char *end = v6 ? memchr(a.p, ']', a.n) : memchr(a.p, ':', a.n);
+	size_t host = end ? (size_t)(end - a.p) + v6 : a.n;
+	struct slice rest = { a.p + host, a.n - host };
+	uint64_t port;
+
+	if (memchr(a.p, '@', a.n) || host <= 2u * v6 || host >= ENDPOINT_PART_MAX || (v6 && !end))
+		return false;
+	if (!rest.n)
+		return true;
+	return rest.p[0] == ':' && slice_to_u64((struct slice){ rest.p + 1, rest.n - 1 }, &port) == 0 &&
+	       port > 0 && port <= UINT16_MAX;
+}
+
+/* Why the engine's module would refuse it; NULL when it would not. */
+static const char *
+bad_endpoint(struct slice e)
+{
+	struct slice http = SLICE("http://");
+	const char *slash;
+
+	if (!e.p)
+		return "endpoint: this is no address";
+	for (size_t i = 0; i < e.n; i++)
+		if ((unsigned char)e.p[i] <= ' ' || e.p[i] == 0x7f || e.p[i] == '?' || e.p[i] == '#')
+			return "endpoint: a blank, a query or a fragment has no place in it";
+	if (slice_starts(e, SLICE("unix:/")))
+		return e.n - 5 <= ENDPOINT_UNIX_MAX ? NULL : "endpoint: the path is too long";
+	if (slice_starts(e, SLICE("https://")))
+		return "endpoint: https is not spoken to engines by this version";
+	if (!slice_starts(e, http))
+		return "endpoint: this is no address";
+	e = (struct slice){ e.p + http.n, e.n - http.n };
+	slash = memchr(e.p, '/', e.n);
+	if (slash && e.n - (size_t)(slash - e.p) >= ENDPOINT_PART_MAX)
+		return "endpoint: the path is too long";
+	if (slash)
+		e.n = (size_t)(slash - e.p);
+	return good_authority(e) ? NULL : "endpoint: this is no host with a port from 1 to 65535";
+}
+
 static void
 check_endpoint(struct loader *l, const struct config_model *m, struct fy_node *n)
 {
-	struct slice e = slice_of(m->endpoint);
+	const char *why = bad_endpoint(slice_of(m->endpoint));
 
-	if (slice_starts(e, SLICE("http://")) || slice_starts(e, SLICE("unix:/")))
-		return;
-	load_error(l, n, "http://HOST:PORT, optionally with a path, or unix:/PATH",
-		   slice_starts(e, SLICE("https://")) ? "endpoint: https is not spoken to engines by this version"
-						      : "endpoint: this is no address");
+	if (why)
+		load_error(l, n, "http://HOST:PORT, optionally with a path, or unix:/PATH", "%s", why);
+}
+
+/* It becomes a header field: a line end in it would begin another one. */
+static void
+check_engine_key(struct loader *l, const struct config_model *m, struct fy_node *n)
+{
+	for (const char *p = m->endpoint_api_key; p && *p; p++)
+		if (*p <= ' ' || *p > '~') {
+			load_error(l, n, NULL,
+				   "endpoint_api_key: a blank or a character that is not ASCII");
+			return;
+		}
 }
 
 static void
@@ -62,6 +120,7 @@ load_model(struct loader *l, struct fy_node *n, struct config_model *m)
 	}
 	if (!m->short_name)
 		m->short_name = short_name_of(l->c, m->model_id);
+	check_engine_key(l, m, reader_child(n, "endpoint_api_key"));
 	if (m->endpoint)
 		check_endpoint(l, m, endpoint);
 	else if (m->engine == CONFIG_OPENAI)
@@ -200,20 +259,68 @@ load_top_words(struct loader *l, struct fy_node *root)
 }
 
 /* what a user should know ---------------------------------------------------------------------------------- */
-static void
-notice_silent_limits(struct loader *l, struct fy_node *root)
-{
-	const struct config *c = l->c;
 
+/* It may have been written for the original: its engines, and nothing said of how we schedule. */
+static bool
+may_be_of_the_original(const struct config *c)
+{
+	if (is_set(c, "scheduling"))
+		return false;
 	for (unsigned i = 0; i < c->n_models; i++)
-		if (c->models[i].engine > CONFIG_SGLANG || c->models[i].endpoint)
-			return;
-	if (!c->n_models || c->tenants.defaults.rate_rpm > 0)
+		if (c->models[i].engine <= CONFIG_SGLANG)
+			return true;
+	return false;
+}
+
+static void
+notice_silent_limits(struct loader *l, struct fy_node *root, config_set given)
+{
+	bool rate = given & keys_bit(SEC_TENANT, "rate_limit_rpm");
+	bool concurrent = given & keys_bit(SEC_TENANT, "max_concurrent_requests");
+
+	if (!may_be_of_the_original(l->c) || (rate && concurrent))
 		return;
 	load_notice(l, reader_child(root, "tenant_defaults"),
-		    "write rate_limit_rpm: 600 under tenant_defaults to keep it",
-		    "the original limited every tenant to " ORIGINAL_LIMITS
-		    " when nothing was said; here nothing is limited unless the file says so");
+		    rate ? "write max_concurrent_requests: 64 under tenant_defaults to keep it"
+		    : concurrent ? "write rate_limit_rpm: 600 under tenant_defaults to keep it"
+				 : "write rate_limit_rpm: 600 and max_concurrent_requests: 64 under tenant_defaults to keep it",
+		    "the original limited every tenant to %s when nothing was said; here nothing is limited unless the file says so",
+		    rate	 ? ORIGINAL_CONCURRENT
+		    : concurrent ? ORIGINAL_RPM
+				 : ORIGINAL_RPM " and " ORIGINAL_CONCURRENT);
+}
+
+static bool
+any_model_sets(const struct config *c, const char *key)
+{
+	config_set bit = keys_bit(SEC_MODEL, key);
+
+	for (unsigned i = 0; i < c->n_models; i++)
+		if (c->models[i].set & bit)
+			return true;
+	return false;
+}
+
+/* What says how to start an engine is kept for the version that will. */
+static void
+notice_shown_only(struct loader *l, struct fy_node *root)
+{
+	static const char *const keys[] = { "tensor_parallel_size", "gpu_memory_utilization",
+					    "max_model_len", "dtype", "extra_args" };
+	struct buf names;
+
+	buf_init(&names, 256);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (any_model_sets(l->c, keys[i]))
+			buf_addf(&names, "%s%s", names.n ? ", " : "", keys[i]);
+	if (names.n)
+		load_notice(l, reader_child(root, "models"), NULL,
+			    "models[]: shown only, since this version starts no engines: %s",
+			    buf_cstr(&names));
+	buf_finish(&names);
+	if (any_model_sets(l->c, "sim_host"))
+		load_notice(l, reader_child(root, "models"), NULL,
+			    "models[]: sim_host is without effect yet: only `kvwarden sim replay` has a host");
 }
 
 static void
@@ -265,8 +372,9 @@ resolve(struct loader *l, struct fy_node *root)
 	struct loader quiet = { .c = c, .errs = &drop, .name = l->name };
 
 	if (defaults && fy_node_is_mapping(defaults)) /* its errors are reported by tenants_load() */
-		(void)reader_section(&quiet, SEC_TENANT, defaults, &t);
+		t.set = reader_section(&quiet, SEC_TENANT, defaults, &t);
 	resolve_scheduling(l, root, t.scheduling);
+	c->no_queue = is_set(c, "admission_queue_size") && c->admission_queue_size == 0;
 	if (c->auth == CONFIG_AUTH_UNSET)
 		c->auth = c->tenants.n_keys ? CONFIG_AUTH_KEYS : CONFIG_AUTH_NONE;
 	if (c->auth == CONFIG_AUTH_KEYS && !c->tenants.n_keys && !c->allow_anonymous)
@@ -275,7 +383,8 @@ resolve(struct loader *l, struct fy_node *root)
 	if (c->auth == CONFIG_AUTH_NONE && c->tenants.n_keys)
 		load_notice(l, reader_child(root, "auth"), NULL,
 			    "auth: none ignores the api_keys of this file");
-	notice_silent_limits(l, root);
+	notice_silent_limits(l, root, t.set);
+	notice_shown_only(l, root);
 	notice_without_effect(l, root);
 }
 
@@ -336,6 +445,25 @@ load_root(struct loader *l, struct fy_node *root)
 	resolve(l, root);
 }
 
+/* Blank lines and comments: the YAML library finds no document in them. */
+static bool
+says_nothing(struct slice text)
+{
+	while (text.n) {
+		const char *end = memchr(text.p, '\n', text.n);
+		size_t n = end ? (size_t)(end - text.p) : text.n;
+		struct slice line = { text.p, n };
+
+		if (line.n && line.p[line.n - 1] == '\r')
+			line.n--;
+		line = slice_trim(line);
+		if (line.n && line.p[0] != '#')
+			return false;
+		text = (struct slice){ text.p + n + (end != NULL), text.n - n - (end != NULL) };
+	}
+	return true;
+}
+
 struct config *
 config_parse(struct slice text, const char *name, struct config_errors *errs)
 {
@@ -353,7 +481,9 @@ config_parse(struct slice text, const char *name, struct config_errors *errs)
 		load_error(&l, NULL, NULL, "larger than %u bytes", CONFIG_FILE_MAX);
 	} else if (text.n == 0) {
 		load_root(&l, NULL);
-	} else if (screen_text(&l)) {
+	} else if (screen_text(&l) && says_nothing(text)) {
+		load_root(&l, NULL);
+	} else if (!errs->total) {
 		doc = fy_document_build_from_string(&cfg, text.p, text.n);
 		if (doc)
 			load_root(&l, fy_document_root(doc));

@@ -13,7 +13,8 @@ static const char *const kind_titles[ORIGINAL_KINDS] = {
 	[ORIGINAL_KEY] = "Keys of the configuration file",
 	[ORIGINAL_ENV] = "Environment variables",
 	[ORIGINAL_FLAG] = "Arguments of serve",
-	[ORIGINAL_COMMAND] = "Commands that are not here yet",
+	[ORIGINAL_COMMAND] = "Commands",
+	[ORIGINAL_ARGUMENT] = "Arguments of other commands",
 	[ORIGINAL_EXIT] = "Exit codes",
 };
 

@@ -88,12 +88,19 @@ show_strings(const char *indent, const char *key, char *const *v, unsigned n, st
 	buf_add_str(out, "]\n");
 }
 
-/* Zero is off, and stands in a file as null. */
+/* Off is 0, which holds against tenant_defaults too; null would inherit. */
 static void
 show_limit(const char *indent, const char *key, double v, struct buf *out)
 {
+	buf_addf(out, "%s%s: %.15g\n", indent, key, MAX(v, 0));
+}
+
+/* A bucket that is not there has no size. */
+static void
+show_burst(const char *indent, const char *key, double v, struct buf *out)
+{
 	if (v > 0)
-		buf_addf(out, "%s%s: %.15g\n", indent, key, v);
+		show_limit(indent, key, v, out);
 	else
 		buf_addf(out, "%s%s: null\n", indent, key);
 }
@@ -105,10 +112,10 @@ show_limits(const char *indent, const struct tenant_limits *l, struct buf *out)
 
 	buf_addf(out, "%sweight: %.15g\n", indent, l->weight);
 	show_limit(indent, "rate_limit_rpm", l->rate_rpm, out);
-	show_limit(indent, "rate_limit_burst", l->rate_burst, out);
+	show_burst(indent, "rate_limit_burst", l->rate_burst, out);
 	buf_addf(out, "%srate_limit_action: %s\n", indent, action[l->rate_action]);
 	show_limit(indent, "rate_limit_tpm", l->tokens_rpm, out);
-	show_limit(indent, "rate_limit_tpm_burst", l->tokens_burst, out);
+	show_burst(indent, "rate_limit_tpm_burst", l->tokens_burst, out);
 	buf_addf(out, "%srate_limit_tpm_action: %s\n", indent, action[l->tokens_action]);
 	show_limit(indent, "max_concurrent_requests", l->max_concurrent, out);
 	buf_addf(out, "%smax_concurrent_requests_action: %s\n", indent, action[l->concurrency_action]);

@@ -74,6 +74,13 @@ find_organisation(struct loader *l, struct fy_node *n, const char *id)
 	return -1;
 }
 
+/* A bucket that nobody sized holds a minute's worth; one that is off, nothing. */
+static double
+burst_of(double rate, double burst)
+{
+	return rate > 0 && burst > 0 ? burst : rate;
+}
+
 /* What a contract says, as the gateway uses it. */
 static struct tenant_limits
 limits_of(const struct config *c, const struct config_tenant *t)
@@ -82,9 +89,9 @@ limits_of(const struct config *c, const struct config_tenant *t)
 
 	return (struct tenant_limits){
 		.rate_rpm = t->rate_limit_rpm,
-		.rate_burst = t->rate_limit_burst > 0 ? t->rate_limit_burst : t->rate_limit_rpm,
+		.rate_burst = burst_of(t->rate_limit_rpm, t->rate_limit_burst),
 		.tokens_rpm = t->rate_limit_tpm,
-		.tokens_burst = t->rate_limit_tpm_burst > 0 ? t->rate_limit_tpm_burst : t->rate_limit_tpm,
+		.tokens_burst = burst_of(t->rate_limit_tpm, t->rate_limit_tpm_burst),
 		.max_concurrent = (unsigned)t->max_concurrent_requests,
 		.rate_action = (enum tenant_action)t->rate_limit_action,
 		.tokens_action = (enum tenant_action)t->rate_limit_tpm_action,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include <yyjson.h>
+#include "base/clock.h"
 
 #define LAST_WORDS_MAX                                                                             \
 	((size_t)1 << 20) /* read at its end, however much a grandchild still writes */
@@ -136,6 +137,20 @@ drain_log(struct engine_child *c)
 	}
 }
 
+/* Without the time and level that our own log puts before each line. */
+static struct slice
+without_log_prefix(struct slice s)
+{
+	const char *blank = s.n > CLOCK_RFC3339_LEN && s.p[CLOCK_RFC3339_LEN - 2] == 'Z' &&
+					    s.p[CLOCK_RFC3339_LEN - 1] == ' '
+				    ? memchr(s.p + CLOCK_RFC3339_LEN, ' ', s.n - CLOCK_RFC3339_LEN)
+				    : NULL;
+
+	if (!blank)
+		return s;
+	return slice_trim((struct slice){ blank, s.n - (size_t)(blank - s.p) });
+}
+
 static struct slice
 last_line(struct engine_child *c)
 {
@@ -167,7 +182,7 @@ on_exit_of(uv_process_t *p, int64_t status, int signal)
 		return;
 	}
 	drain_log(c);
-	line = last_line(c);
+	line = without_log_prefix(last_line(c));
 	buf_init(&why, 1024);
 	if (signal)
 		buf_addf(&why, "was ended by signal %d", signal);

@@ -66,7 +66,8 @@ struct engine_setup engine_setup_of(const struct config *c, const char *self_exe
 struct engine *
 engine_create(uv_loop_t *loop, const struct config_model *m, const struct engine_setup *setup,
 	      const struct engine_ops *ops, void *ctx, struct diag *d);
-/* Starts the child, if it is ours to start, and the probes.  A child that cannot be started is FAILED in this call. */
+/* Starts the child, if it is ours to start, and the probes.  A child that cannot be started is FAILED in this call,
+ * on_state included. */
 void engine_start(struct engine *e, uint64_t now_us);
 /* Ends probes, connections and the child (SIGTERM, SIGKILL after 2 s); calls @done once nothing of it is on the loop,
  * which is in this very call when it was never started.  Running calls of the pool get their on_error.  No on_state
@@ -106,5 +107,5 @@ void engine_note_progress(struct engine *e, uint64_t now_us);
 /* 0: none yet. */
 uint64_t engine_last_progress_us(const struct engine *e);
 /* A connection to it was refused, or ended before its answer: it is probed at once instead of at the next turn, and
- * one more failure without progress means LOST. */
+ * one more failure without progress means LOST.  A Unix socket refuses at once: on_state may come in this call. */
 void engine_note_failure(struct engine *e, uint64_t now_us);

@@ -3,6 +3,7 @@
  * client - HTTP/1.1 client side: a pool of connections to one engine, and calls over it.
  *
  * There is no bound on connections: a call goes out at once, on an idle connection (the one used last) or a new one.
+ * A host name with several addresses is tried at each of them, the one that answered last first.
  * The engine's side is always read; there is no back-pressure.  A call that meets a connection which the engine closed
  * meanwhile is repeated once on a fresh one, provided that not one byte of an answer came.
  */
@@ -59,8 +60,12 @@ struct http_call {
 	const struct http_call_ops *ops;
 	void *ctx;
 	struct http_conn *conn; /* NULL: not running, or waiting for the host's address */
-	struct list link;	/* on the pool's waiting calls */
+	struct list link;	/* on the pool's waiting or failed calls */
 	bool waiting, retried;
+	bool head_method;		 /* the answer has no body, whatever its head says */
+	unsigned address, addresses;	 /* first address tried, and how many were */
+	enum http_call_error late_error; /* that on_error will get, from the loop */
+	const char *late_detail;
 	/* The head as it is sent, kept for a second try. */
 	struct buf head;
 	struct slice body[HTTP_CALL_BODY_PIECES];
@@ -79,6 +84,8 @@ unsigned http_pool_connections(const struct http_pool *p);
 void http_call_start(struct http_call *c, struct http_pool *p, const struct http_call_request *rq,
 		     const struct http_call_ops *ops, void *ctx);
 bool http_call_running(const struct http_call *c);
+/* Nothing of the request is left to be sent, so that its body may go. */
+bool http_call_sent(const struct http_call *c);
 /* Closes the engine's connection in this very turn; no callback follows.  Harmless when nothing runs. */
 void http_call_cancel(struct http_call *c);
 

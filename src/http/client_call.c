@@ -87,7 +87,9 @@ on_headers_complete(llhttp_t *p)
 	c->head_done = true;
 	c->keep_alive = llhttp_should_keep_alive(p);
 	call->ops->on_head(call->ctx, p->status_code, &h);
-	return c->call ? 0 : HPE_USER;
+	if (!c->call)
+		return HPE_USER;
+	return call->head_method ? 1 : 0; /* 1: llhttp expects no body */
 }
 
 static int
@@ -126,8 +128,8 @@ static const llhttp_settings_t parser_settings = {
 
 /* the call --------------------------------------------------------------------------------------------------- */
 
-static struct http_call *
-detach(struct http_conn *c)
+struct http_call *
+call_detach(struct http_conn *c)
 {
 	struct http_call *call = c->call;
 
@@ -166,7 +168,7 @@ call_fail(struct http_conn *c, enum http_call_error err, const char *detail)
 {
 	bool retry = may_retry(c, err);
 	struct http_pool *p = c->pool;
-	struct http_call *call = detach(c);
+	struct http_call *call = call_detach(c);
 
 	client_destroy(c);
 	if (retry) {
@@ -245,7 +247,7 @@ call_writable(struct http_conn *c)
 static void
 answer_done(struct http_conn *c, bool reusable)
 {
-	struct http_call *call = detach(c);
+	struct http_call *call = call_detach(c);
 
 	if (reusable && c->keep_alive && c->sent == c->total && !c->error && !c->pool->closing) {
 		c->used_before = true;
@@ -258,9 +260,9 @@ answer_done(struct http_conn *c, bool reusable)
 }
 
 static void
-on_eof(struct http_conn *c, const char *detail)
+on_eof(struct http_conn *c, bool proper, const char *detail)
 {
-	if (c->head_done && llhttp_finish(&c->parser) == HPE_OK && c->call)
+	if (proper && c->head_done && llhttp_finish(&c->parser) == HPE_OK && c->call)
 		c->done = true; /* the end of the connection is the end of this answer */
 	if (!c->call)
 		return;
@@ -280,7 +282,7 @@ call_readable(struct http_conn *c)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		on_eof(c, n == 0 ? "the engine closed the connection" : strerror(errno));
+		on_eof(c, n == 0, n == 0 ? "the engine closed the connection" : strerror(errno));
 		return;
 	}
 	c->bytes_in += (size_t)n;
@@ -330,6 +332,7 @@ http_call_start(struct http_call *c, struct http_pool *p, const struct http_call
 	must(!http_call_running(c) && rq->body_pieces <= HTTP_CALL_BODY_PIECES);
 	*c = (struct http_call){ .ops = ops, .ctx = ctx, .pool = p, .body_pieces = rq->body_pieces };
 	list_init(&c->link);
+	c->head_method = slice_eq(rq->method, SLICE("HEAD"));
 	memcpy(c->body, rq->body, sizeof(c->body));
 	render_head(c, p, rq);
 	pool_assign(p, c, false);
@@ -339,6 +342,12 @@ bool
 http_call_running(const struct http_call *c)
 {
 	return c->conn || c->waiting;
+}
+
+bool
+http_call_sent(const struct http_call *c)
+{
+	return !c->waiting && (!c->conn || c->conn->sent == c->conn->total);
 }
 
 void
@@ -351,7 +360,7 @@ http_call_cancel(struct http_call *c)
 		c->waiting = false;
 		finish_call(c);
 	} else if (conn) {
-		detach(conn);
+		call_detach(conn);
 		client_destroy(conn);
 		finish_call(c);
 	}

@@ -10,12 +10,18 @@
 
 #define HTTP_CLIENT_READ_BYTES (64 << 10)
 #define HTTP_CLIENT_TICK_MS 250
+#define HTTP_CLIENT_ADDRESSES 8 /* of one host name */
 
 enum client_state {
 	CLIENT_CONNECTING,
 	CLIENT_IDLE,
 	CLIENT_BUSY,
 	CLIENT_DEAD
+};
+
+struct http_address {
+	struct sockaddr_storage ss;
+	socklen_t len;
 };
 
 struct http_conn {
@@ -25,6 +31,7 @@ struct http_conn {
 	int fd, poll_events;
 	enum client_state state;
 	uint64_t since_us;
+	unsigned address; /* which of the pool's */
 	struct http_call *call;
 	bool used_before; /* an earlier call ended well on it */
 
@@ -52,12 +59,13 @@ struct http_pool {
 	struct http_client_limits limits;
 	struct list connecting, idle, busy;
 	struct list waiting; /* calls until the address is known */
-	struct sockaddr_storage addr;
-	socklen_t addr_len; /* 0: not known yet */
+	struct list failed;  /* calls that get on_error at the next turn */
+	struct http_address addresses[HTTP_CLIENT_ADDRESSES];
+	unsigned n_addresses, address; /* 0: not known yet; the one that answered last */
 	uv_getaddrinfo_t resolver;
-	bool resolving, closing, closed;
-	unsigned n_conns, n_idle;
-	uv_timer_t tick;
+	bool is_name, stale, resolving, closing;
+	unsigned n_conns, n_idle, n_handles;
+	uv_timer_t tick, soon;
 	void (*on_closed)(void *ctx);
 	void *closed_ctx;
 	char read_buf[HTTP_CLIENT_READ_BYTES];
@@ -74,14 +82,17 @@ void client_set_state(struct http_conn *c, enum client_state st);
 void client_poll(struct http_conn *c, int events);
 /* Closes @c; its call, if any, must have been taken away. */
 void client_destroy(struct http_conn *c);
+/* Its connection could not be made: the next address, or the end of the call by on_error, from the loop. */
+void pool_connect_failed(struct http_pool *p, struct http_call *call, const char *detail);
 /* Puts @call on a connection: an idle one unless @fresh, else a new one. */
 void pool_assign(struct http_pool *p, struct http_call *call, bool fresh);
 
 /* client_call.c */
+struct http_call *call_detach(struct http_conn *c);
 void call_attach(struct http_conn *c, struct http_call *call); /* from now on @c works for @call */
 void call_connected(struct http_conn *c);
 void call_readable(struct http_conn *c);
 void call_writable(struct http_conn *c);
 void call_fail(struct http_conn *c, enum http_call_error err, const char *detail);
-/* The call could not even get a connection. */
+/* Ends a call that has no connection. */
 void call_fail_unattached(struct http_call *call, enum http_call_error err, const char *detail);

@@ -28,6 +28,7 @@ http_server_create(uv_loop_t *loop, const struct http_limits *limits,
 	s->ctx = ctx;
 	list_init(&s->listeners);
 	list_init(&s->dirty);
+	list_init(&s->resume);
 	for (int i = 0; i < CONN_STATES; i++)
 		list_init(&s->conns[i]);
 	uv_timer_init(loop, &s->tick);
@@ -70,6 +71,26 @@ http_server_note_buffered(struct http_server *s, int64_t delta)
 	return true;
 }
 
+static void on_accept(uv_poll_t *p, int status, int events);
+
+static void
+pause_accept(struct http_server *s)
+{
+	s->accept_paused = true;
+	list_for_each(it, &s->listeners)
+		uv_poll_stop(&list_entry(it, struct http_listener, link)->poll);
+}
+
+static void
+resume_accept(struct http_server *s)
+{
+	if (!s->accept_paused || s->n_conns >= s->limits.connections)
+		return;
+	s->accept_paused = false;
+	list_for_each(it, &s->listeners)
+		uv_poll_start(&list_entry(it, struct http_listener, link)->poll, UV_READABLE, on_accept);
+}
+
 static void
 on_accept(uv_poll_t *p, int status, int events)
 {
@@ -83,16 +104,17 @@ on_accept(uv_poll_t *p, int status, int events)
 		int fd;
 
 		if (s->n_conns >= s->limits.connections) {
-			if (!s->accept_paused) {
-				s->accept_paused = true;
-				list_for_each(it, &s->listeners)
-					uv_poll_stop(&list_entry(it, struct http_listener, link)->poll);
-			}
+			pause_accept(s);
 			return;
 		}
 		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
+		if (fd < 0) {
+			/* Out of descriptors or memory: the listener stays readable, so wait for the tick instead of
+			 * turning the loop in circles. */
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+				pause_accept(s);
 			return;
+		}
 		conn_create(l, fd);
 	}
 }
@@ -263,8 +285,11 @@ on_tick(uv_timer_t *t)
 	expire(s, CONN_HEAD, (uint64_t)s->limits.head_ms * 1000u, now);
 	expire(s, CONN_BODY, (uint64_t)s->limits.body_ms * 1000u, now);
 	expire(s, CONN_LINGER, HTTP_LINGER_MS * 1000u, now);
-	if (now / 1000000u != (now - HTTP_TICK_MS * 1000u) / 1000000u) /* once a second is enough for these */
+	resume_accept(s);
+	if (now - s->slow_look_us >= 1000000u) { /* once a second is enough for these */
+		s->slow_look_us = now;
 		expire_slow_readers(s, now);
+	}
 }
 
 static void
@@ -273,8 +298,13 @@ on_prepare(uv_prepare_t *p)
 	struct http_server *s = p->data;
 	struct list *it;
 
-	while ((it = list_pop_front(&s->dirty)) != NULL)
-		conn_flush(list_entry(it, struct http_conn_server, dirty));
+	/* Either may bring the other about: the end of an answer begins the next request. */
+	while (!list_empty(&s->resume) || !list_empty(&s->dirty)) {
+		while ((it = list_first(&s->resume)) != NULL)
+			conn_resume(list_entry(it, struct http_conn_server, resume));
+		while ((it = list_pop_front(&s->dirty)) != NULL)
+			conn_flush(list_entry(it, struct http_conn_server, dirty));
+	}
 }
 
 static void
@@ -291,12 +321,7 @@ maybe_closed(struct http_server *s)
 void
 server_conn_closed(struct http_server *s)
 {
-	if (s->accept_paused && !s->draining && !s->closing) {
-		s->accept_paused = false;
-		list_for_each(it, &s->listeners)
-			uv_poll_start(&list_entry(it, struct http_listener, link)->poll,
-				      UV_READABLE, on_accept);
-	}
+	resume_accept(s);
 	maybe_closed(s);
 }
 
@@ -342,7 +367,7 @@ http_server_drain(struct http_server *s)
 	s->draining = true;
 	while (!list_empty(&s->conns[CONN_IDLE]))
 		conn_destroy(list_entry(list_first(&s->conns[CONN_IDLE]), struct http_conn_server, link),
-			     HTTP_CLOSE_ABORTED);
+			     HTTP_CLOSE_DONE);
 }
 
 void

@@ -37,13 +37,13 @@ enum http_close {
 enum http_refusal {
 	HTTP_REFUSE_BAD_REQUEST, /* 400 */
 	HTTP_REFUSE_TIMEOUT,	 /* 408 */
-	HTTP_REFUSE_LENGTH,	 /* 411 */
+	HTTP_REFUSE_LENGTH,	 /* 411: a body by HTTP/1.0 without Content-Length */
 	HTTP_REFUSE_BODY_SIZE,	 /* 413 */
 	HTTP_REFUSE_URI_SIZE,	 /* 414 */
 	HTTP_REFUSE_EXPECT,	 /* 417 */
 	HTTP_REFUSE_HEAD_SIZE,	 /* 431 */
 	HTTP_REFUSE_VERSION,	 /* 505 */
-	HTTP_REFUSE_OVERLOAD,	 /* 503: buffered_bytes */
+	HTTP_REFUSE_OVERLOAD,	 /* 503: the body would pass buffered_bytes */
 	HTTP_REFUSALS
 };
 
@@ -105,7 +105,8 @@ int http_listener_tag(const struct http_exchange *x);
 const char *http_peer(const struct http_exchange *x);
 /* The peer is this machine: a loopback address or a Unix socket. */
 bool http_peer_is_local(const struct http_exchange *x);
-/* Lets the body come (and sends 100 Continue when the client waits for it). */
+/* Lets the body come (and sends 100 Continue when the client waits for it).  Its callbacks come from the loop, never from
+ * within this call. */
 void http_accept_body(struct http_exchange *x);
 
 /* the answer ------------------------------------------------------------------------------------------------- */

@@ -73,6 +73,8 @@ note_pending(struct http_conn_server *c, int64_t delta)
 	size_t pending = conn_pending(c);
 
 	s->stats.buffered_bytes += (size_t)delta;
+	if (delta > 0 && pending == (size_t)delta)
+		c->written_us = server_now_us(s);
 	if (pending > s->limits.slow_soft_bytes) {
 		if (!c->slow_since_us)
 			c->slow_since_us = server_now_us(s);
@@ -123,7 +125,8 @@ conn_flush(struct http_conn_server *c)
 	if (conn_pending(c) == 0) {
 		buf_clear(&c->out);
 		c->out_off = 0;
-		if (c->out.cap > HTTP_CORK_BYTES)
+		/* What a client that fell behind has made it grow to is kept until its answer ends. */
+		if (c->out.cap > HTTP_CORK_BYTES && c->answer_done)
 			buf_finish(&c->out);
 		if (c->answer_done && c->state != CONN_LINGER && c->state != CONN_IDLE) {
 			conn_exchange_done(c);
@@ -141,7 +144,7 @@ write_pieces(struct http_conn_server *c, const struct slice *pieces, unsigned n)
 
 	for (unsigned i = 0; i < n; i++)
 		total += pieces[i].n;
-	if (total == 0 || c->state == CONN_DEAD)
+	if (total == 0 || c->state == CONN_DEAD || c->aborting)
 		return;
 	if (c->out.n + total > HTTP_CORK_BYTES && !(c->poll_events & UV_WRITABLE) && n < IOV_MAX_USED) {
 		struct iovec iov[IOV_MAX_USED + 1];
@@ -192,6 +195,12 @@ write_str(struct http_conn_server *c, struct slice s)
 	write_pieces(c, &s, 1);
 }
 
+void
+conn_write_interim(struct http_conn_server *c, struct slice head)
+{
+	write_str(c, head);
+}
+
 static struct slice
 http_date(struct http_server *s)
 {
@@ -239,8 +248,8 @@ http_respond_head(struct http_exchange *x, unsigned status, const struct http_he
 	buf_init(&head, SIZE_MAX / 4); /* its fields have bounds of their own */
 	if (!c->body_done) {
 		/* Not all of the request was read: what follows on this connection could not be told from it. */
-		if (!c->body_wanted && !c->chunked && c->parser.content_length == 0)
-			c->body_done = true;
+		if (c->body_length == 0)
+			c->body_done = true; /* there is none */
 		else
 			c->keep_alive = false;
 	}
@@ -248,7 +257,8 @@ http_respond_head(struct http_exchange *x, unsigned status, const struct http_he
 		c->keep_alive = false;
 	c->framing = framing;
 	c->length_left = length;
-	c->chunked = framing == HTTP_STREAM && !c->http10;
+	c->bodyless = c->head_method || status == 204 || status == 304;
+	c->chunked = framing == HTTP_STREAM && !c->http10 && status != 204 && status != 304;
 	buf_add(&head, small,
 		(size_t)snprintf(small, sizeof(small), "HTTP/1.1 %u %s\r\n", status,
 				 reason_phrase(status)));
@@ -287,7 +297,7 @@ http_respond_data(struct http_exchange *x, const struct slice *pieces, unsigned 
 	size_t total = 0;
 
 	must(c->head_out || c->state == CONN_DEAD);
-	if (c->head_method || c->answer_done || c->state == CONN_DEAD)
+	if (c->bodyless || c->answer_done || c->state == CONN_DEAD)
 		return;
 	while (n > IOV_MAX_USED - 2) {
 		http_respond_data(x, pieces, IOV_MAX_USED - 2);
@@ -321,16 +331,14 @@ http_respond_end(struct http_exchange *x)
 	if (c->answer_done || c->state == CONN_DEAD)
 		return;
 	must(c->head_out);
-	if (c->framing == HTTP_LENGTH && c->length_left && !c->head_method)
+	if (c->framing == HTTP_LENGTH && c->length_left && !c->bodyless)
 		c->aborting = true; /* fewer bytes than promised: the client must not take it for whole */
-	else if (c->chunked && !c->head_method)
+	else if (c->chunked && !c->bodyless)
 		write_str(c, SLICE("0\r\n\r\n"));
 	c->answer_done = true;
-	if (!c->body_done) {
-		c->body_wanted = false; /* the rest of the request is of no interest any more */
-		if (c->state == CONN_BODY)
-			conn_set_state(c, CONN_WORK);
-	}
+	c->body_wanted = false; /* the rest of the request is of no interest any more */
+	if (c->state == CONN_BODY)
+		conn_set_state(c, CONN_WORK);
 	conn_mark_dirty(c);
 }
 
@@ -448,7 +456,7 @@ http_request_headers(const struct http_exchange *x)
 uint64_t
 http_content_length(const struct http_exchange *x)
 {
-	return (x->conn->parser.flags & F_CHUNKED) ? UINT64_MAX : x->conn->parser.content_length;
+	return x->conn->body_length;
 }
 
 int

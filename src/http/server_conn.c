@@ -12,231 +12,7 @@
 #include "http/server_impl.h"
 
 static void read_more(struct http_conn_server *c);
-static void resume_body(struct http_conn_server *c, const char *p, size_t n);
 static void start_next(struct http_conn_server *c);
-
-/* parser callbacks ------------------------------------------------------------------------------------------- */
-
-static int
-fail(struct http_conn_server *c, enum http_refusal what, const char *text)
-{
-	c->refuse = what;
-	c->refuse_text = text;
-	return HPE_USER;
-}
-
-/* Extends @s by bytes that follow it directly: the parser hands out one field in pieces when it arrived in pieces. */
-static void
-span_add(struct http_conn_server *c, struct http_span *s, const char *at, size_t n)
-{
-	if (s->n == 0)
-		s->off = (uint32_t)(at - c->parse_base);
-	s->n = (uint32_t)(at - c->parse_base) + (uint32_t)n - s->off;
-}
-
-static struct http_conn_server *
-conn_of_parser(llhttp_t *p)
-{
-	return p->data;
-}
-
-static int
-on_url(llhttp_t *p, const char *at, size_t n)
-{
-	struct http_conn_server *c = conn_of_parser(p);
-
-	span_add(c, &c->x->target, at, n);
-	if (c->x->target.n > c->srv->limits.uri_bytes)
-		return fail(c, HTTP_REFUSE_URI_SIZE, "the request target is too long");
-	return 0;
-}
-
-static bool
-in_trailers(const struct http_conn_server *c)
-{
-	return c->head_done;
-}
-
-static int
-count_trailer(struct http_conn_server *c, size_t n)
-{
-	c->trailer_bytes += n;
-	if (c->trailer_bytes > c->srv->limits.head_bytes)
-		return fail(c, HTTP_REFUSE_HEAD_SIZE, "the trailers are too long");
-	return 0;
-}
-
-static int
-on_header_field(llhttp_t *p, const char *at, size_t n)
-{
-	struct http_conn_server *c = conn_of_parser(p);
-	struct http_exchange *x = c->x;
-
-	if (in_trailers(c))
-		return count_trailer(c, n);
-	if (x->in_value || x->n_names == 0) {
-		if (x->n_names >= MIN(c->srv->limits.headers, HTTP_HEADERS_MAX))
-			return fail(c, HTTP_REFUSE_HEAD_SIZE, "the request has too many header fields");
-		x->names[x->n_names] = x->values[x->n_names] = (struct http_span){ 0, 0 };
-		x->n_names++;
-		x->in_value = false;
-	}
-	span_add(c, &x->names[x->n_names - 1], at, n);
-	return 0;
-}
-
-static int
-on_header_value(llhttp_t *p, const char *at, size_t n)
-{
-	struct http_conn_server *c = conn_of_parser(p);
-	struct http_exchange *x = c->x;
-
-	if (in_trailers(c))
-		return count_trailer(c, n);
-	x->in_value = true;
-	if (n)
-		span_add(c, &x->values[x->n_names - 1], at, n);
-	return 0;
-}
-
-static int
-on_header_value_complete(llhttp_t *p)
-{
-	struct http_conn_server *c = conn_of_parser(p);
-
-	if (!in_trailers(c))
-		c->x->in_value = true; /* an empty value has no on_header_value */
-	return 0;
-}
-
-/* What llhttp leaves to its user: whatever another program could read in another way. */
-static int
-check_head(struct http_conn_server *c)
-{
-	const struct http_headers *h = &c->x->headers;
-	unsigned hosts = 0, lengths = 0, codings = 0;
-
-	for (unsigned i = 0; i < h->n; i++) {
-		if (slice_ieq(h->v[i].name, SLICE("host")))
-			hosts++;
-		else if (slice_ieq(h->v[i].name, SLICE("content-length")))
-			lengths++;
-		else if (slice_ieq(h->v[i].name, SLICE("transfer-encoding"))) {
-			codings++;
-			if (!slice_ieq(h->v[i].value, SLICE("chunked")))
-				return fail(c, HTTP_REFUSE_BAD_REQUEST,
-					    "Transfer-Encoding may only be chunked");
-		}
-	}
-	if (hosts > 1 || (hosts == 0 && !c->http10))
-		return fail(c, HTTP_REFUSE_BAD_REQUEST, "exactly one Host header is required");
-	if (lengths + codings > 1)
-		return fail(c, HTTP_REFUSE_BAD_REQUEST, "the body's length is given more than once");
-	if (codings && c->http10)
-		return fail(c, HTTP_REFUSE_BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding");
-	return 0;
-}
-
-/* An absolute-form target keeps its path only; its authority does not matter to us, Host was checked. */
-static void
-strip_authority(struct http_exchange *x, const char *base)
-{
-	struct slice t = { base + x->target.off, x->target.n };
-	size_t i;
-
-	if (!slice_starts(t, SLICE("http://")) && !slice_starts(t, SLICE("https://")))
-		return;
-	for (i = 8; i < t.n && t.p[i] != '/' && t.p[i] != '?'; i++)
-		;
-	x->target.off += (uint32_t)i;
-	x->target.n -= (uint32_t)i;
-}
-
-static int
-on_headers_complete(llhttp_t *p)
-{
-	struct http_conn_server *c = conn_of_parser(p);
-	struct http_exchange *x = c->x;
-	struct slice expect;
-	int rc;
-
-	for (unsigned i = 0; i < x->n_names; i++)
-		x->header_v[i] = (struct http_header){
-			{ c->parse_base + x->names[i].off, x->names[i].n },
-			slice_trim((struct slice){ c->parse_base + x->values[i].off, x->values[i].n }),
-		};
-	x->headers = (struct http_headers){ x->n_names, x->header_v };
-	if (p->http_major != 1 || p->http_minor > 1)
-		return fail(c, HTTP_REFUSE_VERSION, "only HTTP/1.0 and HTTP/1.1 are spoken here");
-	c->http10 = p->http_minor == 0;
-	rc = check_head(c);
-	if (rc)
-		return rc;
-	strip_authority(x, c->parse_base);
-	c->chunked = (p->flags & F_CHUNKED) != 0;
-	c->keep_alive = llhttp_should_keep_alive(p) && p->method != HTTP_CONNECT;
-	c->head_method = p->method == HTTP_HEAD;
-	p->upgrade = 0; /* we never switch protocols, which an Upgrade header only asks for */
-	expect = http_header_get(&x->headers, SLICE("expect"));
-	c->expects_continue = false;
-	if (expect.p && !c->http10) {
-		if (!slice_ieq(expect, SLICE("100-continue")))
-			return fail(c, HTTP_REFUSE_EXPECT,
-				    "the only expectation known here is 100-continue");
-		c->expects_continue = true;
-	}
-	if (!c->chunked && p->content_length > c->srv->limits.body_bytes)
-		return fail(c, HTTP_REFUSE_BODY_SIZE, "the body is larger than this server takes");
-	c->head_done = true;
-	return HPE_PAUSED;
-}
-
-static int
-on_body(llhttp_t *p, const char *at, size_t n)
-{
-	struct http_conn_server *c = conn_of_parser(p);
-
-	c->body_bytes += n;
-	if (c->body_bytes > c->srv->limits.body_bytes)
-		return fail(c, HTTP_REFUSE_BODY_SIZE, "the body is larger than this server takes");
-	if (n)
-		c->srv->ops->on_body(c->srv->ctx, c->x, (struct slice){ at, n });
-	/* The user may have answered, or cut the connection, inside: then the rest is of no interest. */
-	return c->state == CONN_DEAD || c->answer_done ? HPE_USER : 0;
-}
-
-static int
-on_chunk_ext(llhttp_t *p, const char *at, size_t n)
-{
-	struct http_conn_server *c = conn_of_parser(p);
-
-	(void)at;
-	c->ext_bytes += n;
-	if (c->ext_bytes > HTTP_CHUNK_EXT_BYTES)
-		return fail(c, HTTP_REFUSE_BAD_REQUEST, "the chunk extensions are too long");
-	return 0;
-}
-
-static int
-on_message_complete(llhttp_t *p)
-{
-	struct http_conn_server *c = conn_of_parser(p);
-
-	c->body_done = true;
-	return HPE_PAUSED;
-}
-
-static const llhttp_settings_t parser_settings = {
-	.on_url = on_url,
-	.on_header_field = on_header_field,
-	.on_header_value = on_header_value,
-	.on_header_value_complete = on_header_value_complete,
-	.on_headers_complete = on_headers_complete,
-	.on_body = on_body,
-	.on_chunk_extension_name = on_chunk_ext,
-	.on_chunk_extension_value = on_chunk_ext,
-	.on_message_complete = on_message_complete,
-};
 
 /* states ----------------------------------------------------------------------------------------------------- */
 
@@ -329,12 +105,12 @@ conn_create(struct http_listener *l, int fd)
 	c->tag = l->tag;
 	list_init(&c->link);
 	list_init(&c->dirty);
+	list_init(&c->resume);
 	describe_peer(c, l->is_unix);
 	if (!l->is_unix)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	/* A head, and what one read or the read-ahead may have brought behind it. */
-	buf_init(&c->head, s->limits.head_bytes + s->limits.readahead_bytes + 2 * HTTP_READ_BYTES);
-	buf_init(&c->ahead, s->limits.readahead_bytes + HTTP_READ_BYTES);
+	buf_init(&c->head, 0); /* keep() raises the bounds */
+	buf_init(&c->ahead, 0);
 	buf_init(&c->out, SIZE_MAX / 4);
 	uv_poll_init(s->loop, &c->poll, fd);
 	c->poll.data = c;
@@ -378,6 +154,7 @@ conn_destroy(struct http_conn_server *c, enum http_close why)
 		return;
 	conn_set_state(c, CONN_DEAD);
 	list_del(&c->dirty);
+	list_del(&c->resume);
 	c->srv->stats.buffered_bytes -= conn_pending(c);
 	c->out_off = c->out.n;
 	uv_poll_stop(&c->poll);
@@ -409,6 +186,7 @@ conn_refuse(struct http_conn_server *c, enum http_refusal what, const char *deta
 	c->srv->ops->render_refusal(c->srv->ctx, what, detail, &body);
 	c->keep_alive = false;
 	c->body_wanted = false;
+	c->linger = true;
 	if (c->in_exchange) /* its user hears of the end first; what follows is ours */
 		end_exchange(c, what == HTTP_REFUSE_TIMEOUT ? HTTP_CLOSE_TIMEOUT : HTTP_CLOSE_BAD);
 	conn_set_state(c, CONN_WORK);
@@ -429,32 +207,23 @@ reset_for_head(struct http_conn_server *c)
 	c->x->n_names = 0;
 	c->x->in_value = false;
 	c->x->headers = (struct http_headers){ 0, c->x->header_v };
-	c->body_bytes = c->ext_bytes = c->trailer_bytes = c->answer_bytes = 0;
+	c->body_length = c->body_bytes = c->ext_bytes = c->trailer_bytes = c->body_raw_bytes = c->answer_bytes = 0;
 	c->head_done = c->body_wanted = c->body_done = c->expects_continue = false;
-	c->head_out = c->answer_done = c->aborting = c->chunked = false;
+	c->head_out = c->answer_done = c->aborting = c->chunked = c->linger = c->bodyless = false;
 	c->slow_since_us = 0;
 	c->keep_alive = c->http10 = c->head_method = false;
 	c->refuse_text = NULL;
-	llhttp_init(&c->parser, HTTP_REQUEST, &parser_settings);
+	llhttp_init(&c->parser, HTTP_REQUEST, &conn_parser_settings);
 	c->parser.data = c;
 }
 
-/* Bare CR, bare LF, a folded line, or a control character in the new bytes of a head: other programs differ on them. */
-static const char *
-bad_head_bytes(const struct buf *head, size_t from)
+/* Appends to a head or to what was read ahead.  Their bounds are limits that may change while they grow, and are looked
+ * at by who calls; a byte lost here would make two messages of one. */
+static void
+keep(struct buf *b, const char *p, size_t n)
 {
-	for (size_t i = from; i < head->n; i++) {
-		unsigned char b = (unsigned char)head->p[i],
-			      before = i ? (unsigned char)head->p[i - 1] : 0;
-
-		if (b == '\n' ? before != '\r' : before == '\r')
-			return "a line of the head does not end in CR LF";
-		if (before == '\n' && (b == ' ' || b == '\t'))
-			return "a header field is folded over two lines";
-		if ((b < 0x20 && b != '\t' && b != '\r' && b != '\n') || b == 0x7f)
-			return "the head has a control character in it";
-	}
-	return NULL;
+	b->max = b->n + n;
+	buf_add(b, p, n);
 }
 
 static void
@@ -476,7 +245,7 @@ head_complete(struct http_conn_server *c, size_t extra)
 	c->srv->n_active++;
 	c->srv->stats.requests++;
 	if (extra) {
-		buf_add(&c->ahead, c->head.p + c->head.n - extra, extra);
+		keep(&c->ahead, c->head.p + c->head.n - extra, extra);
 		c->head.n -= extra; /* the bytes stay where they are: slices point into this buffer */
 	}
 	conn_set_state(c, CONN_WORK);
@@ -494,11 +263,9 @@ parse_head(struct http_conn_server *c, size_t from)
 
 	c->parse_base = c->head.p;
 	err = llhttp_execute(&c->parser, c->head.p + from, c->head.n - from);
-	if (err == HPE_PAUSED && c->head_done)
-		taken = (size_t)(llhttp_get_error_pos(&c->parser) - c->head.p);
-	else
-		taken = c->head.n;
-	bad = bad_head_bytes(&(struct buf){ .p = c->head.p, .n = taken }, from);
+	/* Behind the end of the head, or behind an error, other rules hold. */
+	taken = err == HPE_OK ? c->head.n : (size_t)(llhttp_get_error_pos(&c->parser) - c->head.p);
+	bad = conn_bad_head_bytes(&(struct buf){ .p = c->head.p, .n = taken }, from);
 	if (bad)
 		conn_refuse(c, HTTP_REFUSE_BAD_REQUEST, bad);
 	else if (taken > c->srv->limits.head_bytes)
@@ -524,28 +291,49 @@ feed_head(struct http_conn_server *c, const char *p, size_t n)
 		conn_set_state(c, CONN_HEAD);
 	}
 	from = c->head.n;
-	buf_add(&c->head, p, n);
+	keep(&c->head, p, n);
 	/* The buffer may have moved: spans are offsets, so only the base changes. */
 	parse_head(c, from);
 }
 
+/* Keeps what came behind a request in work; false when it is too much, and the connection gone. */
+static bool
+read_ahead(struct http_conn_server *c, const char *p, size_t n)
+{
+	if (c->ahead.n + n > c->srv->limits.readahead_bytes) {
+		c->srv->stats.readahead_aborted++;
+		conn_destroy(c, HTTP_CLOSE_BAD);
+		return false;
+	}
+	keep(&c->ahead, p, n);
+	return true;
+}
+
+/* Chunk framing that is many times what it frames: a client that keeps us busy for nothing. */
+static bool
+framing_too_large(const struct http_conn_server *c)
+{
+	return c->body_raw_bytes > 16 * c->body_bytes + HTTP_FRAMING_BYTES;
+}
+
 /* Body bytes, from the socket or from what was read ahead. */
 static void
-resume_body(struct http_conn_server *c, const char *p, size_t n)
+feed_body(struct http_conn_server *c, const char *p, size_t n)
 {
 	llhttp_errno_t err;
 	struct http_server *s = c->srv;
 
 	c->parse_base = NULL;
+	c->body_raw_bytes += n;
 	llhttp_resume(&c->parser);
 	err = llhttp_execute(&c->parser, p, n);
-	if (c->state == CONN_DEAD || (c->answer_done && !c->body_done))
+	if (c->state == CONN_DEAD || c->aborting || (c->answer_done && !c->body_done))
 		return;
 	if (err == HPE_PAUSED && c->body_done) {
 		size_t taken = (size_t)(llhttp_get_error_pos(&c->parser) - p);
 
-		if (taken < n)
-			buf_add(&c->ahead, p + taken, n - taken);
+		if (taken < n && !read_ahead(c, p + taken, n - taken))
+			return;
 		conn_set_state(c, CONN_WORK);
 		conn_poll(c);
 		if (c->answer_done)
@@ -553,6 +341,8 @@ resume_body(struct http_conn_server *c, const char *p, size_t n)
 		s->ops->on_body_end(s->ctx, c->x);
 	} else if (err != HPE_OK) {
 		refuse_parse_error(c, err);
+	} else if (framing_too_large(c)) {
+		conn_refuse(c, HTTP_REFUSE_BAD_REQUEST, "the chunks are nothing but framing");
 	} else if (c->state == CONN_BODY && n) {
 		conn_set_state(c, CONN_BODY); /* it moves: to the end of the list, with a new time */
 	}
@@ -561,23 +351,33 @@ resume_body(struct http_conn_server *c, const char *p, size_t n)
 void
 http_accept_body(struct http_exchange *x)
 {
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 	struct http_conn_server *c = conn_of(x);
-	struct buf ahead = c->ahead;
 
 	must(!c->body_wanted && c->head_done);
+	if (c->state == CONN_DEAD || c->answer_done)
+		return;
 	c->body_wanted = true;
 	conn_set_state(c, CONN_BODY);
-	if (c->expects_continue && ahead.n == 0) {
-		buf_add_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
-		c->srv->stats.buffered_bytes += 25;
-		conn_flush(c);
-		if (c->state == CONN_DEAD)
-			return;
-	}
+	if (c->expects_continue && c->ahead.n == 0 && !c->head_out)
+		conn_write_interim(c, (struct slice){ go_on, sizeof(go_on) - 1 });
+	/* What came behind the head is parsed from the loop: it may end the exchange, which its user cannot expect in
+	 * here. */
+	list_push_back(&c->srv->resume, &c->resume);
+}
+
+void
+conn_resume(struct http_conn_server *c)
+{
+	struct buf ahead = c->ahead;
+
+	list_del(&c->resume);
+	if (c->state != CONN_BODY || c->aborting)
+		return;
+	buf_init(&c->ahead, ahead.max);
 	conn_poll(c);
 	/* Even without a byte: a request without a body is complete only now. */
-	buf_init(&c->ahead, ahead.max);
-	resume_body(c, ahead.p ? ahead.p : "", ahead.n);
+	feed_body(c, ahead.p ? ahead.p : "", ahead.n);
 	buf_finish(&ahead);
 }
 
@@ -586,7 +386,11 @@ read_more(struct http_conn_server *c)
 {
 	struct http_server *s = c->srv;
 	bool head = c->state == CONN_IDLE || c->state == CONN_HEAD;
-	ssize_t n = recv(c->fd, s->read_buf, head ? HTTP_HEAD_READ_BYTES : sizeof(s->read_buf), 0);
+	ssize_t n;
+
+	if (list_linked(&c->resume)) /* what was read before comes first */
+		return;
+	n = recv(c->fd, s->read_buf, head ? HTTP_HEAD_READ_BYTES : sizeof(s->read_buf), 0);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -598,14 +402,11 @@ read_more(struct http_conn_server *c)
 	if (head) {
 		feed_head(c, s->read_buf, (size_t)n);
 	} else if (c->state == CONN_BODY) {
-		resume_body(c, s->read_buf, (size_t)n);
+		feed_body(c, s->read_buf, (size_t)n);
 	} else if (c->state == CONN_LINGER) {
 		return;
-	} else if (c->ahead.n + (size_t)n > s->limits.readahead_bytes) {
-		s->stats.readahead_aborted++;
-		conn_destroy(c, HTTP_CLOSE_BAD);
 	} else {
-		buf_add(&c->ahead, s->read_buf, (size_t)n);
+		read_ahead(c, s->read_buf, (size_t)n);
 	}
 }
 
@@ -627,6 +428,8 @@ start_next(struct http_conn_server *c)
 	buf_init(&c->ahead, ahead.max);
 	feed_head(c, ahead.p, ahead.n);
 	buf_finish(&ahead);
+	if (c->state != CONN_DEAD)
+		conn_poll(c); /* what came may be the half of a head */
 }
 
 void
@@ -645,7 +448,7 @@ conn_exchange_done(struct http_conn_server *c)
 	end_exchange(c, HTTP_CLOSE_DONE);
 	if (c->state == CONN_DEAD)
 		return;
-	if (c->body_done && c->ahead.n == 0) {
+	if (c->body_done && c->ahead.n == 0 && !c->linger) {
 		conn_destroy(c, HTTP_CLOSE_DONE);
 		return;
 	}

@@ -5,9 +5,10 @@
 
 #include "router/gateway_impl.h"
 
-#define OUR_FIELDS 24			/* beside the engine's */
-#define RETRY_WORTH_US 60000000u	/* SDKs do not wait longer: then they are told not to try */
-#define SIGN_OF_LIFE ": waiting\n\n"	/* a comment in an event stream */
+#define OUR_FIELDS 24		  /* beside the engine's */
+#define RETRY_FAILURE_US 2000000u /* an engine that was not there: when it is worth asking again */
+#define RETRY_WORTH_US 60000000u  /* SDKs do not wait longer: then they are told not to try */
+#define SIGN_OF_LIFE ": waiting\n\n" /* a comment in an event stream */
 
 /* heads ----------------------------------------------------------------------------------------------------------- */
 
@@ -89,21 +90,27 @@ head_init(struct head *h, struct request *r)
 	add_headroom(h, r);
 }
 
+static bool
+has_field(const struct head *h, struct slice name)
+{
+	return http_header_get(&(struct http_headers){ h->n, h->v }, name).p != NULL;
+}
+
 /* Proxies in front of us must not hold a stream back. */
 static void
-add_stream_fields(struct head *h, bool has_cache_control)
+add_stream_fields(struct head *h)
 {
-	add(h, SLICE("x-accel-buffering"), SLICE("no"));
-	if (!has_cache_control)
+	if (!has_field(h, SLICE("x-accel-buffering")))
+		add(h, SLICE("x-accel-buffering"), SLICE("no"));
+	if (!has_field(h, SLICE("cache-control")))
 		add(h, SLICE("cache-control"), SLICE("no-cache"));
 }
 
 /* The engine's own fields, as upstream.c kept them. */
-static bool
+static void
 add_engine_fields(struct head *h, const struct request *r)
 {
 	const char *p = r->engine_head.p;
-	bool has_cache_control = false;
 
 	for (unsigned i = 0; i < r->engine_fields; i++) {
 		struct slice name = slice_of(p), value;
@@ -112,9 +119,7 @@ add_engine_fields(struct head *h, const struct request *r)
 		value = slice_of(p);
 		p += value.n + 1;
 		add(h, name, value);
-		has_cache_control |= slice_ieq(name, SLICE("cache-control"));
 	}
-	return has_cache_control;
 }
 
 static struct http_headers
@@ -141,7 +146,8 @@ answer_end(struct request *r)
 
 /* The error as a whole answer. */
 static void
-respond_error(struct request *r, enum wire_error e, const char *message, const char *param, uint64_t retry_us)
+respond_error(struct request *r, enum wire_error e, const char *message, const char *param,
+	      uint64_t retry_us)
 {
 	struct buf *body = &r->g->scratch;
 	struct http_headers headers;
@@ -168,6 +174,8 @@ respond_error_event(struct request *r, enum wire_error e, const char *message)
 	struct slice piece;
 
 	buf_clear(event);
+	if (r->sse.oversize) /* half of an event is out */
+		buf_add_str(event, "\n\n");
 	wire_error_event(event, e, r->dialect, message);
 	piece = buf_slice(event);
 	http_respond_data(r->x, &piece, 1);
@@ -179,7 +187,11 @@ say_error(struct request *r, enum wire_error e, const char *message, const char 
 {
 	if (!r->reason[0])
 		request_set_reason(r, "%s", wire_error_info(e)->code);
-	if (!r->status) {
+	if (r->saw_error && !r->status) { /* what the engine itself said counts more */
+		answer_engine_error(r, r->engine_status, buf_slice(&r->engine_error));
+	} else if (r->saw_error || r->saw_done) { /* nothing may follow these in a stream */
+		answer_end(r);
+	} else if (!r->status) {
 		respond_error(r, e, message, param, retry_us);
 	} else if (r->early_head || r->is_events) {
 		respond_error_event(r, e, message);
@@ -190,8 +202,8 @@ say_error(struct request *r, enum wire_error e, const char *message, const char 
 }
 
 void
-answer_refuse(struct request *r, enum wire_error e, enum metrics_label_REASON reason, const char *message,
-	      const char *param, uint64_t retry_us)
+answer_refuse(struct request *r, enum wire_error e, enum metrics_label_REASON reason,
+	      const char *message, const char *param, uint64_t retry_us)
 {
 	struct metrics *m = r->g->metrics;
 
@@ -199,10 +211,12 @@ answer_refuse(struct request *r, enum wire_error e, enum metrics_label_REASON re
 	if (r->tenant) {
 		unsigned label = model_tenant_label(r->g, r->tenant);
 
-		metrics_add(m, METRIC_TENANT_REJECTED, (struct metrics_at){ .tenant = label, .label = reason }, 1);
+		metrics_add(m, METRIC_TENANT_REJECTED,
+			    (struct metrics_at){ .tenant = label, .label = reason }, 1);
 		if (reason == METRIC_REASON_RATE_LIMIT || reason == METRIC_REASON_TOKEN_LIMIT ||
 		    reason == METRIC_REASON_CONCURRENCY_LIMIT)
-			metrics_add(m, METRIC_TENANT_REQUESTS_REJECTED, (struct metrics_at){ .tenant = label }, 1);
+			metrics_add(m, METRIC_TENANT_REQUESTS_REJECTED,
+				    (struct metrics_at){ .tenant = label }, 1);
 	}
 	settle(r, OUTCOME_ERROR);
 	say_error(r, e, message, param, retry_us);
@@ -212,7 +226,7 @@ void
 answer_failure(struct request *r, enum wire_error e, const char *message)
 {
 	settle(r, OUTCOME_ERROR);
-	say_error(r, e, message, NULL, 0);
+	say_error(r, e, message, NULL, wire_error_info(e)->status == 503 ? RETRY_FAILURE_US : 0);
 }
 
 /* the engine's answer --------------------------------------------------------------------------------------------- */
@@ -220,14 +234,14 @@ answer_failure(struct request *r, enum wire_error e, const char *message)
 void
 answer_engine_head(struct request *r)
 {
-	bool by_length = !r->is_events && r->engine_length != UINT64_MAX, has_cache_control;
+	bool by_length = !r->is_events && r->engine_length != UINT64_MAX;
 	struct http_headers headers;
 	struct head h;
 
 	head_init(&h, r);
-	has_cache_control = add_engine_fields(&h, r);
+	add_engine_fields(&h, r);
 	if (r->is_events)
-		add_stream_fields(&h, has_cache_control);
+		add_stream_fields(&h);
 	headers = headers_of(&h);
 	r->status = r->engine_status;
 	http_respond_head(r->x, r->status, &headers, by_length ? HTTP_LENGTH : HTTP_STREAM,
@@ -258,7 +272,7 @@ answer_early_head(struct request *r)
 
 	head_init(&h, r);
 	add(&h, SLICE("content-type"), SLICE("text/event-stream; charset=utf-8"));
-	add_stream_fields(&h, false);
+	add_stream_fields(&h);
 	headers = headers_of(&h);
 	r->early_head = true;
 	r->status = 200;

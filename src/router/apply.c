@@ -9,6 +9,7 @@
 #include "router/gateway_impl.h"
 
 /* vLLM has given an aborted request up after two steps; SGLang looks once a second. */
+#define ABORT_LAG_US (ADMISSION_ABORT_LAG_MS_DEFAULT * 1000u)
 #define ABORT_LAG_SGLANG_US 1000000u
 
 static enum admission_policy
@@ -28,15 +29,12 @@ policy_of(const struct config *c)
 static struct admission_params
 params_of(const struct config *c)
 {
-	bool sglang = false;
-
-	for (unsigned i = 0; i < c->n_models; i++)
-		sglang |= c->models[i].engine == CONFIG_SGLANG;
 	return (struct admission_params){
 		.policy = policy_of(c),
 		.max_concurrent = (unsigned)c->max_concurrent,
 		.queue_requests = (unsigned)c->admission_queue_size,
-		.abort_lag_us = sglang ? ABORT_LAG_SGLANG_US : ADMISSION_ABORT_LAG_MS_DEFAULT * 1000u,
+		.no_queue = c->no_queue,
+		.abort_lag_us = ABORT_LAG_US,
 	};
 }
 
@@ -79,7 +77,8 @@ apply_organisations(struct gateway *g, const struct config *c)
 		g->organisation_slot[i] = (uint16_t)slot;
 		for (unsigned m = 0; m < g->n_models; m++)
 			if (g->models[m].shares[slot])
-				admission_share_set_weight(g->admission, m, g->models[m].shares[slot], o->weight);
+				admission_share_set_weight(g->admission, m,
+							   g->models[m].shares[slot], o->weight);
 	}
 }
 
@@ -92,7 +91,17 @@ apply_windows(struct gateway *g, const struct config *c)
 	for (unsigned i = 0; i < g->n_models; i++)
 		for (unsigned k = 0; k < c->n_models; k++)
 			if (!strcmp(g->models[i].config->model_id, c->models[k].model_id))
-				admission_set_window(g->admission, i, (unsigned)c->models[k].max_in_flight);
+				admission_set_window(g->admission, i,
+						     (unsigned)c->models[k].max_in_flight);
+}
+
+static void
+set_abort_lags(struct gateway *g)
+{
+	for (unsigned i = 0; i < g->n_models; i++)
+		admission_set_abort_lag(g->admission, i,
+					g->models[i].config->engine == CONFIG_SGLANG ? ABORT_LAG_SGLANG_US
+										     : ABORT_LAG_US);
 }
 
 static void
@@ -127,7 +136,7 @@ apply_log_level(const struct config *c)
 int
 apply_config(struct gateway *g, struct config *c, struct diag *d)
 {
-	struct admission_params p = params_of(g->boot);
+	struct admission_params p = params_of(c);
 
 	if (g->n_organisations + count_new_organisations(g, c) > ADMISSION_ORGANISATIONS_MAX) {
 		diag_what(d, "more than %d organisations since the start", ADMISSION_ORGANISATIONS_MAX);
@@ -139,15 +148,14 @@ apply_config(struct gateway *g, struct config *c, struct diag *d)
 		diag_hint(d, "restart it with this file");
 		return -ENOSPC;
 	}
-	p.policy = policy_of(c);
-	p.max_concurrent = (unsigned)c->max_concurrent;
-	p.queue_requests = (unsigned)c->admission_queue_size;
 	if (!g->admission)
 		g->admission = admission_create(&p, queue_gate, g);
 	else
 		admission_configure(g->admission, &p, g->now_us);
-	if (!g->models)
+	if (!g->models) {
 		models_create(g);
+		set_abort_lags(g);
+	}
 	apply_organisations(g, c);
 	apply_windows(g, c);
 	apply_flows(g);

@@ -47,10 +47,9 @@ check_progress(struct gateway *g)
 			deadlines_note(g, last_us + span_us);
 			continue;
 		}
-		log_warn("model %s: its engine sent nothing for %.0f s; %u streams are given up", m->config->model_id,
-			 g->config->timeouts.no_progress_s, m->streaming);
-		list_for_each_safe(it, &g->states[REQUEST_STREAMING])
-		{
+		log_warn("model %s: its engine sent nothing for %.0f s; %u streams are given up",
+			 m->config->model_id, g->config->timeouts.no_progress_s, m->streaming);
+		list_for_each_safe(it, &g->states[REQUEST_STREAMING]) {
 			struct request *r = list_entry(it, struct request, link);
 
 			if (r->model == m && r->counts_stream)
@@ -126,12 +125,10 @@ deadlines_init(struct gateway *g)
 void
 deadlines_note(struct gateway *g, uint64_t at_us)
 {
-	uint64_t in_us;
+	uint64_t at_ms = (at_us + 999) / 1000, now_ms = uv_now(g->loop); /* of the same clock */
 
 	if (at_us >= g->alarm_us || g->stopping)
 		return;
 	g->alarm_us = at_us;
-	in_us = at_us > g->now_us ? at_us - g->now_us : 0;
-	uv_update_time(g->loop);
-	uv_timer_start(&g->alarm, on_alarm, (in_us + 999) / 1000, 0);
+	uv_timer_start(&g->alarm, on_alarm, at_ms > now_ms ? at_ms - now_ms : 0, 0);
 }

@@ -8,7 +8,7 @@
 
 #include "router/gateway_impl.h"
 
-#define TENANT_ROOM 1024		/* configured tenants that reloads may add */
+#define TENANT_ROOM 1024 /* configured tenants that reloads may add */
 #define SCRATCH_MAX ((size_t)64 << 20)
 #define DECISION_RING ((size_t)16 << 20)
 
@@ -25,21 +25,21 @@ on_engine_state(void *ctx, struct engine *e, enum engine_state was, const char *
 	if (now == ENGINE_READY) {
 		model_learn_name(m);
 		if (!m->answered)
-			metrics_observe(g->metrics, METRIC_ENGINE_COLD_START, (struct metrics_at){ .model = m->index },
-					engine_start_s(e));
+			metrics_observe(g->metrics, METRIC_ENGINE_COLD_START,
+					(struct metrics_at){ .model = m->index }, engine_start_s(e));
 		m->answered = true;
 		log_info("model %s: ready at %s%s", m->config->model_id, engine_url(e),
 			 engine_is_simulated(e) ? " (SIMULATED)" : "");
 	} else {
-		log_at(now == ENGINE_STARTING ? LOG_INFO : LOG_WARN, "model %s: %s, was %s: %s", m->config->model_id,
-		       engine_state_name(now), engine_state_name(was), why);
+		log_at(now == ENGINE_STARTING ? LOG_INFO : LOG_WARN, "model %s: %s, was %s: %s",
+		       m->config->model_id, engine_state_name(now), engine_state_name(was), why);
 	}
 	if (g->decisions) {
 		buf_clear(&g->decision_line);
 		buf_addf(&g->decision_line,
 			 "{\"t_us\":%llu,\"turn\":%llu,\"event\":\"engine\",\"model_index\":%u,\"verdict\":\"%s\"}",
-			 (unsigned long long)(g->now_us - g->started_us), (unsigned long long)g->turn, m->index,
-			 engine_state_name(now));
+			 (unsigned long long)(g->now_us - g->started_us),
+			 (unsigned long long)g->turn, m->index, engine_state_name(now));
 		line_log_write(g->decisions, buf_slice(&g->decision_line));
 	}
 	queue_model_changed(m);
@@ -58,7 +58,8 @@ create_engines(struct gateway *g, struct diag *d)
 		m->engine = engine_create(g->loop, m->config, &setup, &engine_ops, m, d);
 		if (!m->engine)
 			return -EINVAL;
-		metrics_set_model(g->metrics, i, slice_of(m->config->model_id), slice_of(engine_kind(m->engine)));
+		metrics_set_model(g->metrics, i, slice_of(m->config->model_id),
+				  slice_of(engine_kind(m->engine)));
 	}
 	return 0;
 }
@@ -281,8 +282,7 @@ refuse_the_waiting(struct gateway *g)
 	static const enum request_state waiting[] = { REQUEST_LOADING, REQUEST_QUEUED };
 
 	for (size_t i = 0; i < ARRAY_LEN(waiting); i++)
-		list_for_each_safe(it, &g->states[waiting[i]])
-		{
+		list_for_each_safe(it, &g->states[waiting[i]]) {
 			struct request *r = list_entry(it, struct request, link);
 
 			answer_refuse(r, WIRE_ERR_DRAINING, METRIC_REASON_DRAINING, NULL, NULL, 1000000);
@@ -293,7 +293,8 @@ refuse_the_waiting(struct gateway *g)
 void
 gateway_stop(struct gateway *g)
 {
-	uv_handle_t *handles[] = { (uv_handle_t *)&g->alarm, (uv_handle_t *)&g->slices, (uv_handle_t *)&g->turns };
+	uv_handle_t *handles[] = { (uv_handle_t *)&g->alarm, (uv_handle_t *)&g->slices,
+				   (uv_handle_t *)&g->turns };
 
 	if (g->stopping)
 		return;

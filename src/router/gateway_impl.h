@@ -15,20 +15,20 @@
 struct model_flow {
 	struct admission_flow flow;
 	struct tenant *tenant;
-	uint64_t generation;	 /* of the tenant's place when the flow was made */
+	uint64_t generation; /* of the tenant's place when the flow was made */
 	unsigned without_ticket; /* of its queued requests: a limit with action `queue` is asked before each */
 };
 
 struct served_model {
 	struct gateway *g;
-	unsigned index;			   /* in gateway.models, as admission's engine, as metrics' model */
-	const struct config_model *config; /* of the snapshot that the gateway started with */
-	char upstream_json[MODEL_JSON_MAX]; /* the engine's own name for it, as JSON; "": as configured */
+	unsigned index; /* in gateway.models, as admission's engine, as metrics' model */
+	const struct config_model *config;  /* of the snapshot that the gateway started with */
+	char upstream_json[MODEL_JSON_MAX]; /* the engine's own name for it, as JSON */
 	struct engine *engine;
-	bool answered; /* once at least */
-	struct model_flow **flows;	  /* by tenant index */
+	bool answered;			 /* once at least */
+	struct model_flow **flows;	 /* by tenant index */
 	struct admission_share **shares; /* by organisation slot */
-	unsigned streaming;		  /* requests whose events flow */
+	unsigned streaming;		 /* requests whose events flow */
 	uint64_t streaming_since_us;
 	uint64_t requests, latency_us; /* ended, and their sum */
 };
@@ -55,14 +55,16 @@ struct gateway {
 	unsigned n_organisations;
 	uint16_t *organisation_slot; /* of the config's index */
 	struct admission *admission;
+	bool pumping; /* inside queue_pump() */
 
 	struct http_server *server;
 	uint16_t port;
 	struct list states[REQUEST_STATES];
-	struct list headless;  /* streams that wait and have no head yet, by arrival */
-	struct list commented; /* streams that wait and get comments, by the last one */
-	struct list granted;   /* by grant */
-	uint64_t requests;     /* heads accepted */
+	struct list headless;	 /* streams that wait and have no head yet, by arrival */
+	struct list commented;	 /* streams that wait and get comments, by the last one */
+	struct list granted;	 /* by grant */
+	uint64_t requests;	 /* heads accepted */
+	unsigned refusal_status; /* of the last answer that http gave by itself */
 	uint64_t id_seed;
 
 	struct metrics *metrics;
@@ -108,6 +110,8 @@ struct admission_share *model_share(struct served_model *m, const struct tenant 
 void model_flow_bound(struct model_flow *f);
 /* The engine is READY: what it calls the model. */
 void model_learn_name(struct served_model *m);
+/* The same without JSON around it. */
+struct slice model_upstream_name(const struct served_model *m);
 /* Metrics' place of a tenant; names it the first time. */
 unsigned model_tenant_label(struct gateway *g, const struct tenant *t);
 void models_create(struct gateway *g);

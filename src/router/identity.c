@@ -3,8 +3,7 @@
 #include "router/gateway_impl.h"
 
 static const struct slice tenant_headers[] = {
-	SLICE_INIT("x-tenant-id"),
-	SLICE_INIT("x-llm-d-inference-fairness-id"),
+	SLICE_INIT("x-tenant-id"), SLICE_INIT("x-llm-d-inference-fairness-id"),
 	SLICE_INIT("x-gateway-inference-fairness-id"), /* its older name */
 };
 
@@ -107,7 +106,8 @@ has_admin_key(const struct gateway *g, const struct http_exchange *x)
 bool
 identify_admin(const struct gateway *g, const struct http_exchange *x)
 {
-	bool open = g->config->auth != CONFIG_AUTH_KEYS && !g->config->tenants.n_keys && !g->config->has_admin_key;
+	bool open = g->config->auth != CONFIG_AUTH_KEYS && !g->config->tenants.n_keys &&
+		    !g->config->has_admin_key;
 
 	return open || http_peer_is_local(x) || has_admin_key(g, x);
 }
@@ -118,6 +118,6 @@ identify_reader(struct gateway *g, const struct http_exchange *x)
 	const struct config *c = g->config;
 	struct slice key = key_of(http_request_headers(x));
 
-	return c->auth != CONFIG_AUTH_KEYS || c->allow_anonymous || peer_is_trusted(c, x) || has_admin_key(g, x) ||
-	       (key.n && tenant_by_key(g->tenants, key, NULL));
+	return c->auth != CONFIG_AUTH_KEYS || c->allow_anonymous || peer_is_trusted(c, x) ||
+	       has_admin_key(g, x) || (key.n && tenant_by_key(g->tenants, key, NULL));
 }

@@ -140,19 +140,24 @@ model_tenant_label(struct gateway *g, const struct tenant *t)
 	return t->label;
 }
 
-/* The name that the engine itself knows the model by, once it has told. */
+struct slice
+model_upstream_name(const struct served_model *m)
+{
+	const char *name = engine_upstream_model(m->engine);
+
+	return slice_of(name ? name : m->config->model_id);
+}
+
+/* A name that is too long as JSON is never sent: the edit does not fit then. */
 void
 model_learn_name(struct served_model *m)
 {
-	const char *name = engine_upstream_model(m->engine);
 	struct buf *out = &m->g->scratch;
 	struct json_writer w;
 
-	if (!name)
-		name = m->config->model_id;
 	buf_clear(out);
 	jw_init(&w, out);
-	jw_str(&w, name);
+	jw_slice(&w, model_upstream_name(m));
 	m->upstream_json[0] = '\0';
 	if (out->n < sizeof(m->upstream_json))
 		memcpy(m->upstream_json, buf_cstr(out), out->n + 1);

@@ -9,9 +9,9 @@
 
 #include "router/gateway_impl.h"
 
-#define SCRAPES_MAX 8			     /* at a time */
+#define SCRAPES_MAX 8 /* at a time */
 #define SLICE_EVERY_MS 1
-#define PENDING_MAX ((size_t)256 << 10)      /* bytes that a reader may be behind and still get more */
+#define PENDING_MAX ((size_t)256 << 10) /* bytes that a reader may be behind and still get more */
 
 struct scrape {
 	struct list link;
@@ -147,8 +147,7 @@ page_metrics_init(struct gateway *g)
 void
 page_metrics_left(struct gateway *g, struct http_exchange *x)
 {
-	list_for_each_safe(it, &g->scrapes)
-	{
+	list_for_each_safe(it, &g->scrapes) {
 		struct scrape *s = list_entry(it, struct scrape, link);
 
 		if (s->x == x)

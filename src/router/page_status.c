@@ -92,7 +92,8 @@ add_models(const struct gateway *g, struct json_writer *w)
 		jw_kv_uint(w, "queued", a.queued);
 		jw_kv_uint(w, "request_count", m->requests);
 		jw_kv_double(w, "avg_latency_s", average_latency_s(m), 4);
-		jw_kv_str(w, "error", engine_last_error(m->engine)[0] ? engine_last_error(m->engine) : NULL);
+		jw_kv_str(w, "error",
+			  engine_last_error(m->engine)[0] ? engine_last_error(m->engine) : NULL);
 		jw_end_object(w);
 	}
 	jw_end_array(w);
@@ -105,8 +106,7 @@ add_depths(const struct gateway *g, struct json_writer *w)
 	static const char *const names[] = { "short", "medium", "long", "xlarge" };
 	uint64_t n[ARRAY_LEN(names)] = { 0 };
 
-	list_for_each(it, &g->states[REQUEST_QUEUED])
-	{
+	list_for_each(it, &g->states[REQUEST_QUEUED]) {
 		int64_t tok = list_entry(it, struct request, link)->max_tokens;
 
 		if (tok < 0)
@@ -138,7 +138,10 @@ add_admission(const struct gateway *g, struct json_writer *w)
 	jw_key(w, "admission");
 	jw_object(w);
 	kv_limit(w, "max_concurrent", (double)g->config->max_concurrent);
-	kv_limit(w, "queue_size", (double)g->config->admission_queue_size);
+	if (g->config->no_queue)
+		jw_kv_uint(w, "queue_size", 0);
+	else
+		kv_limit(w, "queue_size", (double)g->config->admission_queue_size);
 	jw_kv_uint(w, "in_flight", admission_granted(g->admission));
 	jw_kv_uint(w, "queue_depth", admission_queued(g->admission));
 	jw_kv_uint(w, "total_admitted", admitted);
@@ -176,7 +179,8 @@ add_tenant(const struct gateway *g, struct json_writer *w, struct tenant *t)
 	jw_object(w);
 	jw_kv_str(w, "tenant_id", t->id);
 	jw_kv_str(w, "organisation",
-		  t->organisation >= 0 ? g->organisations[g->organisation_slot[t->organisation]].id : NULL);
+		  t->organisation >= 0 ? g->organisations[g->organisation_slot[t->organisation]].id
+				       : NULL);
 	jw_kv_double(w, "weight", l->weight, 6);
 	jw_key(w, "budget");
 	jw_object(w);
@@ -199,7 +203,8 @@ add_tenant(const struct gateway *g, struct json_writer *w, struct tenant *t)
 		jw_null(w);
 	else
 		jw_double(w, token_bucket_level(&t->requests, g->now_us), 3);
-	jw_kv_uint(w, "refused", u->refused_rate + u->refused_tokens + u->refused_concurrency + u->refused_queue);
+	jw_kv_uint(w, "refused",
+		   u->refused_rate + u->refused_tokens + u->refused_concurrency + u->refused_queue);
 	jw_end_object(w);
 	jw_end_object(w);
 }
@@ -243,7 +248,10 @@ page_status(struct gateway *g, struct http_exchange *x)
 	jw_kv_str(&w, "version", KVWARDEN_VERSION);
 	jw_kv_double(&w, "uptime_s", uptime_s, 1);
 	jw_kv_bool(&w, "simulated", models_any_simulated(g));
-	jw_kv_str(&w, "state", g->draining ? "draining" : models_all_answered(g) ? "ok" : "loading");
+	jw_kv_str(&w, "state",
+		  g->draining		   ? "draining"
+		  : models_all_answered(g) ? "ok"
+					   : "loading");
 	jw_kv_str(&w, "scheduling", scheduling_names[g->config->scheduling]);
 	add_loaded(g, &w);
 	add_models(g, &w);

@@ -182,8 +182,9 @@ page_models(struct gateway *g, struct http_exchange *x)
 		}
 		buf_clear(&g->scratch);
 		jw_init(&w, &g->scratch);
-		add_model(&w, m, slice_eq(id, slice_of(m->config->model_id)) ? m->config->model_id
-									     : m->config->short_name);
+		add_model(&w, m,
+			  slice_eq(id, slice_of(m->config->model_id)) ? m->config->model_id
+								      : m->config->short_name);
 	} else {
 		begin(g, &w);
 		list_models(g, &w);

@@ -10,7 +10,8 @@
 
 #include "router/gateway_impl.h"
 
-#define RETRY_LOADING_US 2000000u /* a model that loads, an engine that is lost: when it is worth asking again */
+#define RETRY_LOADING_US                                                                           \
+	2000000u /* a model that loads, an engine that is lost: when it is worth asking again */
 
 static const struct refusal {
 	enum wire_error error;
@@ -53,7 +54,8 @@ refuse_by_limit(struct request *r, const struct tenant_refusal *why)
 		 why->limit == TENANT_LIMIT_RATE     ? "rate_limit"
 		 : why->limit == TENANT_LIMIT_TOKENS ? "token_limit"
 						     : "concurrency_limit");
-	answer_refuse(r, by_limit[why->limit].error, by_limit[why->limit].reason, NULL, NULL, why->retry_us);
+	answer_refuse(r, by_limit[why->limit].error, by_limit[why->limit].reason, NULL, NULL,
+		      why->retry_us);
 }
 
 /* False: refused and answered. */
@@ -61,18 +63,24 @@ static bool
 sign_contract(struct request *r, struct admission_flow *f)
 {
 	struct model_flow *mf = container_of(f, struct model_flow, flow);
+	uint64_t now_us = r->g->now_us;
 	struct tenant_refusal why;
 
 	/* Who finds others waiting for the limit waits behind them. */
 	if (mf->without_ticket == 0) {
-		if (tenant_admit(r->tenant, reservation(r), r->g->now_us, &r->ticket, &why))
+		if (tenant_admit(r->tenant, reservation(r), now_us, &r->ticket, &why))
 			return true;
-		if (why.action == TENANT_REJECT) {
+		if (why.action == TENANT_REJECT || r->g->config->no_queue) {
 			refuse_by_limit(r, &why);
 			return false;
 		}
 	}
-	r->without_ticket = true;
+	if (!tenant_may_wait(r->tenant, reservation(r), now_us, &why)) {
+		refuse_by_limit(r, &why);
+		return false;
+	}
+	r->without_ticket = r->adm.must_wait = true;
+	r->tenant->waiting++;
 	mf->without_ticket++;
 	return true;
 }
@@ -100,6 +108,7 @@ queue_forget_ticketless(struct request *r)
 	if (!r->without_ticket)
 		return;
 	r->without_ticket = false;
+	r->tenant->waiting--;
 	container_of(r->adm.flow, struct model_flow, flow)->without_ticket--;
 }
 
@@ -123,8 +132,9 @@ refuse_by_queue(struct request *r, enum admission_reason why, uint64_t wait_us)
 
 	r->tenant->usage.refused_queue++;
 	metrics_add(r->g->metrics, METRIC_ADMISSION_REJECTED,
-		    (struct metrics_at){ .label = why == ADMISSION_QUEUE_AGE ? METRIC_ADMISSION_TIMEOUT
-									     : METRIC_ADMISSION_QUEUE_FULL },
+		    (struct metrics_at){ .label = why == ADMISSION_QUEUE_AGE
+							  ? METRIC_ADMISSION_TIMEOUT
+							  : METRIC_ADMISSION_QUEUE_FULL },
 		    1);
 	decision(r, "reject", wire_error_info(by_queue[why].error)->code, admission_reason_name(why));
 	snprintf(message, sizeof(message), "%s A request like this one would wait about %.1f s.",
@@ -141,6 +151,13 @@ arrive(struct request *r)
 	uint64_t wait_us = 0;
 
 	r->adm.flow = f;
+	if (!request_edit_body(r)) {
+		decision(r, "reject", wire_error_info(WIRE_ERR_INVALID_REQUEST)->code, NULL);
+		answer_refuse(r, WIRE_ERR_INVALID_REQUEST, METRIC_REASON_BAD_REQUEST,
+			      "The model's name is too long to be replaced by the engine's.",
+			      "model", 0);
+		return;
+	}
 	if (!sign_contract(r, f))
 		return;
 	why = admission_arrive(g->admission, &r->adm, g->now_us, &wait_us);
@@ -149,7 +166,7 @@ arrive(struct request *r)
 		return;
 	}
 	r->queued_us = g->now_us;
-	r->overhead_us = clock_mono_us() - r->body_end_us;
+	r->overhead_us = clock_mono_us() - g->now_us;
 	request_move(r, REQUEST_QUEUED);
 	decision(r, "arrive", "queued", NULL);
 }
@@ -159,10 +176,13 @@ refuse_model(struct request *r, enum wire_error e, enum metrics_label_REASON rea
 {
 	char message[WIRE_MODEL_MAX + 256];
 
-	snprintf(message, sizeof(message), "%s (%s: %s)", wire_error_info(e)->text, r->model->config->model_id,
-		 engine_last_error(r->model->engine)[0] ? engine_last_error(r->model->engine)
-							: engine_state_name(engine_get_state(r->model->engine)));
-	decision(r, "reject", wire_error_info(e)->code, engine_state_name(engine_get_state(r->model->engine)));
+	snprintf(message, sizeof(message), "%s (%s: %s)", wire_error_info(e)->text,
+		 r->model->config->model_id,
+		 engine_last_error(r->model->engine)[0]
+			 ? engine_last_error(r->model->engine)
+			 : engine_state_name(engine_get_state(r->model->engine)));
+	decision(r, "reject", wire_error_info(e)->code,
+		 engine_state_name(engine_get_state(r->model->engine)));
 	answer_refuse(r, e, reason, message, NULL, RETRY_LOADING_US);
 }
 
@@ -173,9 +193,9 @@ queue_enter(struct request *r)
 	enum engine_state s = engine_get_state(r->model->engine);
 
 	if (r->stream) {
-		r->wait_since_us = r->head_us;
+		r->wait_since_us = g->now_us; /* not of the head: bodies overtake each other, and the list is in order */
 		list_push_back(&g->headless, &r->wait_link);
-		deadlines_note(g, r->head_us + us_of_s(g->config->timeouts.head_commit_after_s));
+		deadlines_note(g, g->now_us + us_of_s(g->config->timeouts.head_commit_after_s));
 	}
 	if (s == ENGINE_READY) {
 		arrive(r);
@@ -198,8 +218,7 @@ queue_model_changed(struct served_model *m)
 	enum engine_state s = engine_get_state(m->engine);
 
 	admission_engine_ready(g->admission, m->index, s == ENGINE_READY);
-	list_for_each_safe(it, &g->states[REQUEST_LOADING])
-	{
+	list_for_each_safe(it, &g->states[REQUEST_LOADING]) {
 		struct request *r = list_entry(it, struct request, link);
 
 		if (r->model != m)
@@ -209,8 +228,7 @@ queue_model_changed(struct served_model *m)
 		else if (s == ENGINE_FAILED)
 			refuse_model(r, WIRE_ERR_ENGINE_UNAVAILABLE, METRIC_REASON_ENGINE_UNAVAILABLE);
 	}
-	list_for_each_safe(it, &g->states[REQUEST_QUEUED])
-	{
+	list_for_each_safe(it, &g->states[REQUEST_QUEUED]) {
 		struct request *r = list_entry(it, struct request, link);
 
 		if (r->model == m && s == ENGINE_FAILED)
@@ -248,8 +266,14 @@ queue_pump(struct gateway *g)
 {
 	struct admission_request *a;
 
+	/* A grant whose engine refuses the connection ends within and comes back here: the loop below takes what that
+	 * made room for, instead of one level of the stack for each request that waits. */
+	if (g->pumping)
+		return;
+	g->pumping = true;
 	while ((a = admission_next_grant(g->admission, g->now_us)) != NULL)
 		grant(a->user);
+	g->pumping = false;
 	deadlines_note(g, admission_next_deadline(g->admission));
 }
 
@@ -266,8 +290,7 @@ queue_expire(struct gateway *g)
 		refuse_by_queue(r, ADMISSION_QUEUE_AGE,
 				admission_predict_wait(g->admission, a->flow, a->cost, g->now_us));
 	}
-	list_for_each_safe(it, &g->states[REQUEST_LOADING])
-	{
+	list_for_each_safe(it, &g->states[REQUEST_LOADING]) {
 		struct request *r = list_entry(it, struct request, link);
 
 		if (r->entered_us + too_old_us > g->now_us)

@@ -210,7 +210,8 @@ keep(struct request *r, struct slice piece)
 	size_t before = r->body.cap, grown;
 
 	if (before == 0 && length != UINT64_MAX)
-		must(buf_reserve(&r->body, MIN((size_t)length, MIN((size_t)REQUEST_BODY_FIRST, r->body.max))) == 0);
+		must(buf_reserve(&r->body, MIN((size_t)length,
+					       MIN((size_t)REQUEST_BODY_FIRST, r->body.max))) == 0);
 	buf_add_slice(&r->body, piece);
 	grown = r->body.cap - before;
 	if (!r->body.overflow && http_server_note_buffered(r->g->server, (int64_t)grown)) {
@@ -220,7 +221,8 @@ keep(struct request *r, struct slice piece)
 	if (r->body.overflow) /* after a reload that lowered http.body_bytes */
 		refuse(r, WIRE_ERR_BODY_TOO_LARGE, NULL, NULL);
 	else
-		refuse(r, WIRE_ERR_OVERLOADED, "The gateway holds as many bytes of requests as it may.", NULL);
+		refuse(r, WIRE_ERR_OVERLOADED,
+		       "The gateway holds as many bytes of requests as it may.", NULL);
 	return false;
 }
 
@@ -245,28 +247,25 @@ on_body(void *ctx, struct http_exchange *x, struct slice piece)
 		refuse_body(r);
 }
 
-/* What must change in the body on its way; everything else goes out byte for byte. */
-static bool
-edit_body(struct request *r)
+bool
+request_edit_body(struct request *r)
 {
 	const struct request_facts *f = r->facts;
-	struct slice name = slice_of(r->model->upstream_json);
 	bool fits = true;
 
 	request_edit_init(&r->edit);
-	r->wants_usage = f->include_usage;
 	if (r->stream && r->route->takes_usage && !f->include_usage) {
 		fits = request_edit_include_usage(&r->edit, f);
 		r->hides_usage = true;
 	}
-	if (name.n) {
-		const struct wire_span *span = &f->span[WIRE_KEY_MODEL];
-
-		if (!slice_eq(name, (struct slice){ r->body.p + span->off, span->n }))
-			fits = request_edit_set(&r->edit, f, WIRE_KEY_MODEL, name) && fits;
-	}
+	/* Compared without escapes: a name that only looks different stays as it was written. */
+	if (!slice_eq(model_upstream_name(r->model), slice_of(f->model)))
+		fits = fits && r->model->upstream_json[0] &&
+		       request_edit_set(&r->edit, f, WIRE_KEY_MODEL, slice_of(r->model->upstream_json));
 	if (fits)
 		r->n_pieces = request_edit_apply(&r->edit, buf_slice(&r->body), r->pieces);
+	free(r->facts);
+	r->facts = NULL;
 	return fits;
 }
 
@@ -281,7 +280,8 @@ estimate(struct request *r)
 	r->prompt_tok = f->prompt_is_tokens ? (double)f->prompt_items : (double)f->prompt_bytes / 4;
 	r->reserve_tok = r->prompt_tok + answers * out_tok;
 	r->adm = (struct admission_request){
-		.cost = admission_cost(f->prompt_is_tokens ? 4 * f->prompt_items : f->prompt_bytes, r->max_tokens),
+		.cost = admission_cost(f->prompt_is_tokens ? 4 * f->prompt_items : f->prompt_bytes,
+				       r->max_tokens),
 		.bytes = (uint32_t)MIN(r->body.n, (size_t)UINT32_MAX),
 		.max_tokens = r->max_tokens,
 		.user = r,
@@ -295,7 +295,7 @@ on_body_end(void *ctx, struct http_exchange *x)
 	struct request_facts *f;
 	char message[WIRE_MODEL_MAX + 64];
 
-	r->body_end_us = gateway_clock(ctx);
+	gateway_clock(ctx);
 	if (r->state != REQUEST_READING)
 		return;
 	f = r->facts;
@@ -309,27 +309,21 @@ on_body_end(void *ctx, struct http_exchange *x)
 	}
 	r->model = model_find(r->g, slice_of(f->model));
 	if (!r->model) {
-		snprintf(message, sizeof(message), "The model '%s' does not exist; GET /v1/models lists those that do.",
-			 f->model);
+		snprintf(message, sizeof(message),
+			 "The model '%s' does not exist; GET /v1/models lists those that do.", f->model);
 		refuse(r, WIRE_ERR_MODEL_NOT_FOUND, message, "model");
 		return;
 	}
 	r->stream = f->stream;
 	r->max_tokens = f->max_tokens;
-	if (!edit_body(r)) {
-		refuse(r, WIRE_ERR_INVALID_REQUEST, "The model's name is too long to be replaced.", "model");
-		return;
-	}
 	estimate(r);
-	free(r->facts);
-	r->facts = NULL;
 	queue_enter(r);
 }
 
 /* the end --------------------------------------------------------------------------------------------------------- */
 
 static const char *
-close_reason(enum http_close why)
+close_reason(const struct request *r, enum http_close why)
 {
 	switch (why) {
 	case HTTP_CLOSE_SLOW:
@@ -337,7 +331,7 @@ close_reason(enum http_close why)
 	case HTTP_CLOSE_TIMEOUT:
 		return "body_timeout";
 	case HTTP_CLOSE_BAD:
-		return "bad_body";
+		return r->state == REQUEST_READING ? "bad_body" : "read_ahead";
 	case HTTP_CLOSE_ABORTED:
 		return "cut_off";
 	case HTTP_CLOSE_DONE:
@@ -352,7 +346,9 @@ static void
 request_left(struct request *r, enum http_close why)
 {
 	if (!r->reason[0])
-		request_set_reason(r, "%s", close_reason(why));
+		request_set_reason(r, "%s", close_reason(r, why));
+	if (r->state == REQUEST_READING && (why == HTTP_CLOSE_BAD || why == HTTP_CLOSE_TIMEOUT))
+		r->status = r->g->refusal_status; /* http has just answered in our place */
 	decision(r, "leave", request_state_name(r->state), r->reason);
 	if (http_call_running(&r->call)) {
 		http_call_cancel(&r->call);
@@ -400,12 +396,14 @@ render_refusal(void *ctx, enum http_refusal what, const char *detail, struct buf
 	struct gateway *g = ctx;
 	char message[256];
 
-	snprintf(message, sizeof(message), "%s%s%s", wire_error_info(errors[what])->text, detail ? " " : "",
-		 detail ? detail : "");
+	g->refusal_status = wire_error_info(errors[what])->status;
+	snprintf(message, sizeof(message), "%s%s%s", wire_error_info(errors[what])->text,
+		 detail ? " " : "", detail ? detail : "");
 	wire_error_body(body, errors[what], WIRE_OPENAI, message, NULL);
 	metrics_add(g->metrics, METRIC_REJECTS,
-		    (struct metrics_at){ .label = what == HTTP_REFUSE_OVERLOAD ? METRIC_REASON_OVERLOADED
-									       : METRIC_REASON_BAD_REQUEST },
+		    (struct metrics_at){ .label = what == HTTP_REFUSE_OVERLOAD
+							  ? METRIC_REASON_OVERLOADED
+							  : METRIC_REASON_BAD_REQUEST },
 		    1);
 }
 

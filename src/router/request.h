@@ -45,9 +45,11 @@ enum request_state {
 };
 
 #define REQUEST_ID_LEN 128
-#define REQUEST_REASON_LEN 96		     /* of the word in the access log, with NUL */
-#define REQUEST_ENGINE_ERROR_MAX (64u << 10) /* of an engine's error body that must be told inside a stream */
-#define REQUEST_BODY_FIRST (64u << 10)	     /* room made before a body comes, whatever length it promises */
+#define REQUEST_REASON_LEN 96 /* of the word in the access log, with NUL */
+#define REQUEST_ENGINE_ERROR_MAX                                                                   \
+	(64u << 10) /* of an engine's error body that must be told inside a stream */
+#define REQUEST_BODY_FIRST                                                                         \
+	(64u << 10) /* room made before a body comes, whatever length it promises */
 
 /* How the request's engine part ended, for metrics. */
 enum request_outcome {
@@ -82,10 +84,9 @@ struct request {
 	struct slice pieces[HTTP_CALL_BODY_PIECES]; /* the body as it goes out */
 	unsigned n_pieces;
 	struct served_model *model;
-	bool stream, wants_usage, hides_usage; /* hides_usage: usage was asked for by us, not by the client */
-	int64_t max_tokens;		       /* -1: not said */
-	double prompt_tok, reserve_tok;	       /* estimates */
-	uint64_t body_end_us;
+	bool stream, hides_usage; /* hides_usage: usage was asked for by us, not by the client */
+	int64_t max_tokens;	  /* -1: not said */
+	double prompt_tok, reserve_tok; /* estimates */
 
 	/* contract, queue, permit */
 	struct tenant_ticket ticket;
@@ -101,9 +102,11 @@ struct request {
 	unsigned engine_fields;
 	uint64_t engine_length; /* UINT64_MAX: not said */
 	struct buf engine_error;
-	bool is_events;	   /* an event stream */
-	bool is_collected; /* an error or a whole answer that came after the early head: told as an event */
+	bool is_events; /* an event stream */
+	bool is_collected; /* a whole answer or an error that came after the early head: told as an event */
 	bool saw_done, saw_finish, saw_error;
+	bool in_oversize; /* the last event was a part of one that is too long to be looked into */
+	bool at_end;	  /* what still stands in sse is made an event */
 	bool counts_stream; /* in served_model.streaming */
 	struct sse sse;
 	struct answer_facts whole;
@@ -115,8 +118,8 @@ struct request {
 	unsigned status; /* sent; 0: none yet */
 	bool early_head; /* 200 and comments went out before the engine spoke */
 	bool ended;	 /* the whole answer is with the http layer */
-	struct list wait_link;	/* streams without a head, by arrival; then those with comments, by the last one */
-	uint64_t wait_since_us; /* arrival, or the last comment */
+	struct list wait_link; /* streams without a head, by the end of their body; then those with comments, by the last one */
+	uint64_t wait_since_us; /* end of its body, or the last comment */
 
 	enum request_outcome outcome;
 	bool settled;
@@ -131,6 +134,10 @@ void request_set_reason(struct request *r, const char *fmt, ...) PRINTF_LIKE(2, 
 
 /* The callbacks of the server. */
 extern const struct http_server_ops request_server_ops;
+
+/* request.c: what must change in the body on its way; everything else goes out byte for byte.  False when that does not
+ * fit.  Once, when the engine's name for the model is known; the facts are gone afterwards. */
+bool request_edit_body(struct request *r);
 
 /* queue.c ------------------------------------------------------------------------------------------------------- */
 /* The model is known and the request whole: contract, then queue.  Answers it, or leaves it QUEUED or LOADING. */
@@ -160,8 +167,8 @@ void stream_end(struct request *r);
 /* answer.c ------------------------------------------------------------------------------------------------------ */
 /* Refuses: the error as an answer, or as an event when the head is out.  @message and @param may be NULL.  @retry_us 0:
  * no Retry-After.  The request is in TAIL afterwards, or (before it was accepted) answered and freed by on_close. */
-void answer_refuse(struct request *r, enum wire_error e, enum metrics_label_REASON reason, const char *message,
-		   const char *param, uint64_t retry_us);
+void answer_refuse(struct request *r, enum wire_error e, enum metrics_label_REASON reason,
+		   const char *message, const char *param, uint64_t retry_us);
 /* The engine failed or timed out: the same, without counting a refusal. */
 void answer_failure(struct request *r, enum wire_error e, const char *message);
 /* The engine's head, as it is passed on. */

@@ -42,8 +42,8 @@ is_plain(struct slice path)
 	for (size_t i = 0; i < path.n; i++) {
 		char c = path.p[i], before = i ? path.p[i - 1] : 'x';
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' ||
-		      c == '-' || c == '_' || c == '.' || c == ':'))
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '/' || c == '-' || c == '_' || c == '.' || c == ':'))
 			return false;
 		if ((c == '/' || c == '.') && before == '/')
 			return false;

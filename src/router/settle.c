@@ -15,7 +15,8 @@ tokens_used(const struct request *r, double *prompt, double *completion)
 		*completion = (double)r->usage.completion_tok;
 	} else {
 		*prompt = prefilled ? r->prompt_tok : 0;
-		*completion = r->token_chunks ? (double)r->token_chunks : floor((double)r->text_bytes / 4);
+		*completion = r->token_chunks ? (double)r->token_chunks
+					      : floor((double)r->text_bytes / 4);
 	}
 }
 
@@ -154,7 +155,8 @@ settle_log(struct request *r, enum http_close why)
 				 .prompt_tokens = known ? (int64_t)prompt : -1,
 				 .completion_tokens = known ? (int64_t)completion : -1,
 				 .queue_us = r->granted_us ? (int64_t)(r->granted_us - r->queued_us) : -1,
-				 .ttft_us = r->first_token_us ? (int64_t)(r->first_token_us - r->head_us) : -1,
+				 .ttft_us = r->first_token_us ? (int64_t)(r->first_token_us - r->head_us)
+							      : -1,
 				 .duration_us = g->now_us - r->head_us,
 				 .bytes_in = r->body_bytes,
 				 .bytes_out = http_bytes_out(r->x),

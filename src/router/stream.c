@@ -75,8 +75,8 @@ take_error(struct request *r, const struct chunk_facts *f, const struct sse_even
 		forward(r, &ev->raw, 1);
 		return;
 	}
+	list_del(&r->wait_link); /* no early head any more */
 	buf_add_slice(&r->engine_error, ev->data);
-	r->is_collected = true;
 }
 
 void
@@ -86,7 +86,7 @@ stream_event(void *request, const struct sse_event *ev)
 	struct slice pieces[3];
 	struct chunk_facts f;
 
-	if (r->ended || r->is_collected)
+	if (r->ended || r->saw_error) /* one error is told, and nothing after it */
 		return;
 	if (!ev->has_data && !ev->oversize) {
 		forward(r, &ev->raw, 1); /* a comment; one before the head does not make it go out */
@@ -96,19 +96,21 @@ stream_event(void *request, const struct sse_event *ev)
 		r->saw_done = true;
 		if (r->state == REQUEST_WAITING)
 			begin(r);
-		if (!r->saw_error)
-			forward(r, &ev->raw, 1);
+		forward(r, &ev->raw, 1);
 		return;
 	}
 	if (ev->oversize) {
-		f = (struct chunk_facts){ .has_token = true };
+		f = (struct chunk_facts){ .has_token = !r->in_oversize };
 	} else {
 		chunk_facts_read(&f, ev->data);
+		if (r->at_end && f.bad) /* half of an event */
+			return;
 		if (f.has_error) {
 			take_error(r, &f, ev);
 			return;
 		}
 	}
+	r->in_oversize = ev->oversize;
 	if (r->state == REQUEST_WAITING)
 		begin(r);
 	note_facts(r, &f);
@@ -118,23 +120,35 @@ stream_event(void *request, const struct sse_event *ev)
 		forward(r, pieces, chunk_facts_hide_usage(&f, ev->raw, ev->data, pieces));
 }
 
+/* An event that lacks its empty line is one all the same, provided that it is whole. */
+static void
+end_last_event(struct request *r)
+{
+	struct slice rest = sse_rest(&r->sse);
+
+	if (!rest.n && !r->sse.oversize)
+		return;
+	r->at_end = true;
+	sse_feed(&r->sse, rest.n && rest.p[rest.n - 1] == '\n' ? SLICE("\n") : SLICE("\n\n"),
+		 stream_event, r);
+}
+
+/* Where the protocol is known, its end is too; elsewhere the engine's end is taken for it. */
+static bool
+is_complete(const struct request *r)
+{
+	return r->saw_done || r->saw_finish || (!r->route->path[0] && r->status);
+}
+
 void
 stream_end(struct request *r)
 {
-	struct slice rest = sse_rest(&r->sse), done = SLICE(DONE_EVENT);
+	struct slice done = SLICE(DONE_EVENT);
 
-	if (r->is_collected && !r->status) {
-		settle(r, OUTCOME_ERROR);
-		answer_engine_error(r, r->engine_status, buf_slice(&r->engine_error));
-		return;
-	}
-	if (rest.n)
-		forward(r, &rest, 1);
-	if (r->saw_error) {
-		settle(r, OUTCOME_ERROR);
-		answer_end(r);
-	} else if (!r->saw_done && !r->saw_finish) {
-		answer_failure(r, WIRE_ERR_BAD_GATEWAY, "The engine ended its stream before the answer was complete.");
+	end_last_event(r);
+	if (r->saw_error || !is_complete(r)) {
+		answer_failure(r, WIRE_ERR_BAD_GATEWAY,
+			       "The engine ended its stream before the answer was complete.");
 	} else {
 		if (!r->saw_done && r->route->takes_usage)
 			forward(r, &done, 1);

@@ -11,12 +11,14 @@ static bool
 stays_here(const struct http_headers *h, struct slice name)
 {
 	static const struct slice ours[] = { SLICE_INIT("accept-encoding"), SLICE_INIT("content-type"),
-					     SLICE_INIT("content-encoding"), SLICE_INIT("x-request-id") };
+					     SLICE_INIT("content-encoding"),
+					     SLICE_INIT("x-request-id") };
 
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
 		if (slice_ieq(name, ours[i]))
 			return true;
-	return http_header_is_hop(h, name) || http_header_is_secret(name) || identity_is_tenant_header(name);
+	return http_header_is_hop(h, name) || http_header_is_secret(name) ||
+	       identity_is_tenant_header(name);
 }
 
 static void
@@ -109,10 +111,13 @@ keep_head(struct request *r, const struct http_headers *h)
 	}
 }
 
-/* The request has arrived whole and is not sent again: its bytes are of no more use. */
+/* The request has arrived whole and is not sent again: its bytes are of no more use.  An engine may answer before it has
+ * read all; then they stay. */
 static void
 drop_body(struct request *r)
 {
+	if (!http_call_sent(&r->call))
+		return;
 	buf_finish(&r->body);
 	(void)http_server_note_buffered(r->g->server, -(int64_t)r->body_noted);
 	r->body_noted = 0;
@@ -128,7 +133,9 @@ on_head(void *ctx, unsigned status, const struct http_headers *h)
 	note_progress(r);
 	drop_body(r);
 	r->engine_status = status;
-	r->engine_length = slice_to_u64(http_header_get(h, SLICE("content-length")), &length) == 0 ? length : UINT64_MAX;
+	r->engine_length = slice_to_u64(http_header_get(h, SLICE("content-length")), &length) == 0
+				   ? length
+				   : UINT64_MAX;
 	if (status == 204 || status == 304)
 		r->engine_length = 0;
 	keep_head(r, h);
@@ -138,10 +145,10 @@ on_head(void *ctx, unsigned status, const struct http_headers *h)
 		return; /* its head waits for the first event */
 	answer_facts_init(&r->whole);
 	r->is_collected = r->early_head;
-	if (!r->is_collected)
-		answer_engine_head(r);
+	if (r->is_collected)
+		return;
 	list_del(&r->wait_link);
-	request_move(r, REQUEST_STREAMING);
+	answer_engine_head(r);
 }
 
 static void
@@ -155,9 +162,9 @@ on_data(void *ctx, struct slice piece)
 		return;
 	}
 	if (r->is_collected || r->engine_status >= 400)
-		buf_add_slice(&r->engine_error, (struct slice){
-							piece.p,
-							MIN(piece.n, REQUEST_ENGINE_ERROR_MAX - r->engine_error.n) });
+		buf_add_slice(&r->engine_error,
+			      (struct slice){ piece.p, MIN(piece.n, REQUEST_ENGINE_ERROR_MAX -
+									    r->engine_error.n) });
 	else
 		answer_facts_feed(&r->whole, piece);
 	if (!r->is_collected)
@@ -200,7 +207,9 @@ end_whole(struct request *r)
 
 		chunk_facts_read_error(&f, buf_slice(&r->engine_error));
 		answer_failure(r, WIRE_ERR_BAD_GATEWAY,
-			       good ? "The engine answered a streaming request without a stream." : f.error_message);
+			       good ? "The engine answered a streaming request without a stream."
+			       : f.error_message[0] ? f.error_message
+						    : NULL);
 		return;
 	}
 	settle(r, good ? OUTCOME_OK : OUTCOME_ERROR);
@@ -228,11 +237,15 @@ on_error(void *ctx, enum http_call_error err, const char *detail)
 		enum wire_error e;
 		const char *what;
 	} meaning[] = {
-		[HTTP_CALL_RESOLVE] = { WIRE_ERR_ENGINE_UNAVAILABLE, "The engine's host name has no address" },
+		[HTTP_CALL_RESOLVE] = { WIRE_ERR_ENGINE_UNAVAILABLE,
+					"The engine's host name has no address" },
 		[HTTP_CALL_CONNECT] = { WIRE_ERR_ENGINE_UNAVAILABLE, "The engine cannot be reached" },
-		[HTTP_CALL_CONNECT_TIMEOUT] = { WIRE_ERR_ENGINE_UNAVAILABLE, "The engine did not take a connection in time" },
-		[HTTP_CALL_CLOSED] = { WIRE_ERR_BAD_GATEWAY, "The engine closed the connection before its answer was complete" },
-		[HTTP_CALL_BAD_RESPONSE] = { WIRE_ERR_BAD_GATEWAY, "The engine's answer is not HTTP, or over a limit" },
+		[HTTP_CALL_CONNECT_TIMEOUT] = { WIRE_ERR_ENGINE_UNAVAILABLE,
+						"The engine did not take a connection in time" },
+		[HTTP_CALL_CLOSED] = { WIRE_ERR_BAD_GATEWAY,
+				       "The engine closed the connection before its answer was complete" },
+		[HTTP_CALL_BAD_RESPONSE] = { WIRE_ERR_BAD_GATEWAY,
+					     "The engine's answer is not HTTP, or over a limit" },
 		[HTTP_CALL_TIMEOUT] = { WIRE_ERR_ENGINE_TIMEOUT, "The engine did not answer in time" },
 	};
 	struct request *r = ctx;
@@ -241,10 +254,13 @@ on_error(void *ctx, enum http_call_error err, const char *detail)
 
 	gateway_clock(g);
 	engine_note_failure(r->model->engine, g->now_us);
-	snprintf(message, sizeof(message), "%s%s%s%s.", meaning[err].what, detail ? " (" : "", detail ? detail : "",
-		 detail ? ")" : "");
+	snprintf(message, sizeof(message), "%s%s%s%s.", meaning[err].what, detail ? " (" : "",
+		 detail ? detail : "", detail ? ")" : "");
 	log_info("request %s: %s", r->id, message);
-	answer_failure(r, meaning[err].e, message);
+	if (r->saw_done) /* the connection was cut off, the answer was not */
+		stream_end(r);
+	else
+		answer_failure(r, meaning[err].e, message);
 	queue_pump(g);
 }
 
@@ -254,7 +270,7 @@ upstream_give_up(struct request *r, enum wire_error e, const char *why)
 	decision(r, "timeout", request_state_name(r->state), why);
 	http_call_cancel(&r->call);
 	decision(r, "upstream_closed", NULL, why);
+	request_set_reason(r, "%s", why);
 	settle(r, OUTCOME_TIMEOUT);
 	answer_failure(r, e, NULL);
-	request_set_reason(r, "%s", why);
 }

@@ -14,7 +14,8 @@
 #define SIM_CHOICES_MAX 128 /* prompts times n */
 #define SIM_TOOL_NAME_MAX 64
 #define SIM_BYTES_PER_TOKEN 4
-#define SIM_OUTPUT_MAX 1000000 /* tokens of one choice */
+#define SIM_OUTPUT_MAX 1000000	       /* tokens of one choice; a larger max_tokens means this */
+#define SIM_PROMPT_TOK_MAX (16u << 20) /* of all prompts of a request */
 
 struct sim_prompt {
 	uint32_t *tokens;

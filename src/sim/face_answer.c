@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "base/clock.h"
 #include "base/rng.h"
 #include "sim/face_impl.h"
 
@@ -12,6 +11,7 @@
 #define NATURAL_SPREAD_TOK 224
 #define DEFAULT_COMPLETION_TOK 16 /* OpenAI's default of max_tokens for completions */
 #define TOOL_CALL_TOK 2		  /* the name, and the arguments */
+#define SIM_SHORT_ID_LEN 16
 
 /* timers ------------------------------------------------------------------------------------------------------------- */
 static void
@@ -71,18 +71,23 @@ gen_stall(struct sim_gen *g, uint64_t ms)
 
 /* The role alone, before there is any text. */
 static void
-on_role_due(uv_timer_t *t)
+send_role_alone(struct sim_gen *g)
 {
-	struct sim_gen *g = t->data;
 	struct buf *out = &g->face->out;
 
-	if (!g->running || g->first_out)
+	if (!g->running || g->first_out || !g->chat)
 		return;
 	buf_clear(out);
 	reply_begin_stream(&g->reply, g->face->o.personality->stream_type);
 	for (unsigned i = 0; i < g->n_lines; i++)
 		gen_send_role(g, &g->lines[i], out);
 	reply_data(&g->reply, buf_slice(out));
+}
+
+static void
+on_role_due(uv_timer_t *t)
+{
+	send_role_alone(t->data);
 }
 
 static void
@@ -101,10 +106,16 @@ on_beat(uv_timer_t *t)
 
 /* the request ---------------------------------------------------------------------------------------------------------- */
 static void
-refuse(struct sim_gen *g, unsigned status, struct slice message, const char *param)
+refuse(struct sim_gen *g, struct sim_error e)
 {
 	g->face->stats.errors++;
-	reply_error(&g->reply, g->face->o.personality, status, message, param, -1);
+	reply_error(&g->reply, &e, -1);
+}
+
+static void
+refuse_plainly(struct sim_gen *g, unsigned status, struct slice message)
+{
+	refuse(g, (struct sim_error){ .status = status, .message = message });
 }
 
 struct sim_gen *
@@ -118,7 +129,7 @@ gen_create(struct sim_face *f, struct http_exchange *x, bool chat)
 	g->x = x;
 	g->chat = chat;
 	g->faults = f->o.faults;
-	g->reply = (struct sim_reply){ .x = x, .faults = &g->faults };
+	g->reply = (struct sim_reply){ .x = x, .faults = &g->faults, .who = f->o.personality };
 	g->arrived_us = face_now_us(f);
 	buf_init(&g->body, SIM_BODY_MAX);
 	buf_init(&g->prepared, BUF_MAX_DEFAULT);
@@ -126,18 +137,19 @@ gen_create(struct sim_face *f, struct http_exchange *x, bool chat)
 	f->n_gens++;
 	http_exchange_set_user(x, g);
 	if (sim_faults_parse(&g->faults, spec, &d))
-		refuse(g, 400, slice_of(d.what), "X-Sim-Fault");
+		refuse(g, (struct sim_error){
+				  .status = 400, .message = slice_of(d.what), .param = "X-Sim-Fault" });
 	else if (sim_fault_on(&g->faults, SIM_FAULT_EARLY_ANSWER))
-		refuse(g, 413, SLICE("Too much, before anything was read."), NULL);
+		refuse_plainly(g, 413, SLICE("Too much, before anything was read."));
 	else
 		http_accept_body(x);
 	return g;
 }
 
-static bool
-key_fits(const struct sim_face *f, const struct http_headers *h)
+bool
+face_key_fits(const struct sim_face *f, struct http_exchange *x)
 {
-	struct slice sent = http_header_get(h, SLICE("authorization"));
+	struct slice sent = http_header_get(http_request_headers(x), SLICE("authorization"));
 
 	if (!f->o.api_key)
 		return true;
@@ -169,18 +181,24 @@ check_head(struct sim_gen *g)
 {
 	struct sim_face *f = g->face;
 	const struct sim_fault *status = &g->faults.f[SIM_FAULT_STATUS];
+	struct sim_error media = {
+		.status = 400,
+		.message = SLICE("1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"),
+		.unreadable = true,
+	};
+	struct sim_error fault = { .status = (unsigned)status->value,
+				   .message = SLICE("Refused by a simulated fault.") };
 
 	if (!face_is_ready(f))
-		refuse(g, 503, SLICE("Loading model"), NULL);
-	else if (!key_fits(f, http_request_headers(g->x)))
-		refuse(g, 401, SLICE("Invalid API Key"), NULL);
+		refuse_plainly(g, 503, SLICE("Loading model"));
+	else if (!face_key_fits(f, g->x))
+		refuse_plainly(g, 401, SLICE("Invalid API Key"));
 	else if (f->o.personality->only_json && !is_json(http_request_headers(g->x)))
-		refuse(g, 400, SLICE("Unsupported Media Type: Only 'application/json' is allowed"), NULL);
+		refuse(g, media);
 	else if (status->on)
-		reply_error(&g->reply, f->o.personality, (unsigned)status->value,
-			    SLICE("Refused by a simulated fault."), NULL, status->second);
+		reply_error(&g->reply, &fault, status->second);
 	else if (sim_fault_on(&g->faults, SIM_FAULT_ERROR_BEFORE))
-		refuse(g, 500, SLICE("A simulated fault before the answer."), NULL);
+		refuse_plainly(g, 500, SLICE("A simulated fault before the answer."));
 	else
 		return true;
 	return false;
@@ -191,17 +209,22 @@ static bool
 read_body(struct sim_gen *g)
 {
 	struct sim_face *f = g->face;
-	const char *param;
+	struct sim_error e = { .status = 400 };
 	struct buf why;
 	int err;
 
 	buf_init(&why, 1024);
-	err = sim_ask_parse(&g->ask, g->chat, buf_slice(&g->body), f->o.max_model_len, &why, &param);
+	err = sim_ask_parse(&g->ask, g->chat, buf_slice(&g->body), SIM_PROMPT_TOK_MAX, &why, &e.param);
 	if (err) {
-		refuse(g, 400, buf_slice(&why), param);
+		e.message = buf_slice(&why);
+		e.unreadable = !e.param;
+		refuse(g, e);
 	} else if (!has_model(f, g->ask.model)) {
-		buf_addf(&why, "The model `%s` does not exist.", g->ask.model);
-		refuse(g, 404, buf_slice(&why), "model");
+		buf_addf(&why, "The model `%s` does not exist. Valid aliases: ", g->ask.model);
+		for (unsigned i = 0; i < f->o.n_models; i++)
+			buf_addf(&why, "%s%s", i ? ", " : "", f->o.models[i]);
+		buf_add_char(&why, '.');
+		refuse(g, (struct sim_error){ .status = 404, .message = buf_slice(&why), .param = "model" });
 		err = -ENOENT;
 	}
 	buf_finish(&why);
@@ -236,17 +259,21 @@ static void
 name_answer(struct sim_gen *g)
 {
 	struct sim_face *f = g->face;
+	const struct sim_personality *p = f->o.personality;
 	struct slice id = http_header_get(http_request_headers(g->x), SLICE("x-request-id"));
 	struct rng r;
 
 	rng_init_stream(&r, f->o.seed, ++f->n_ids);
 	snprintf(g->id, sizeof(g->id), "%016" PRIx64 "%016" PRIx64, rng_u64(&r), rng_u64(&r));
-	if (f->o.personality->takes_request_id && http_request_id_valid(id) && id.n < sizeof(g->id))
+	if (p->short_ids)
+		g->id[SIM_SHORT_ID_LEN] = '\0';
+	if (p->takes_request_id && http_request_id_valid(id) && id.n < sizeof(g->id))
 		snprintf(g->id, sizeof(g->id), SLICE_FMT, SLICE_ARG(id));
-	snprintf(g->model, sizeof(g->model), "%s", g->ask.model[0] ? g->ask.model : f->o.models[0]);
+	snprintf(g->model, sizeof(g->model), "%s",
+		 g->ask.model[0] && !p->own_model ? g->ask.model : f->o.models[0]);
 	g->head = (struct sim_answer_head){
 		.id = slice_of(g->id),
-		.created_s = clock_wall_us() / 1000000,
+		.created_s = SIM_CREATED_S + f->n_ids, /* the same in each run */
 		.model = slice_of(g->model),
 		.chat = g->chat,
 	};
@@ -254,26 +281,46 @@ name_answer(struct sim_gen *g)
 		sim_fault_on(&g->faults, SIM_FAULT_BLANK_FIRST) || rng_unit(&r) < f->o.blank_first;
 }
 
-/* False: longer than the model can, which was answered. */
-static bool
-fits_model(struct sim_gen *g, uint64_t out_tok)
+static void
+refuse_length(struct sim_gen *g, unsigned prompt_tok, uint64_t out_tok)
 {
-	unsigned most = 0;
-	char text[256];
+	const struct sim_face *f = g->face;
+	struct sim_error e = {
+		.status = 400,
+		.param = out_tok > 0 ? "max_tokens" : "input_tokens",
+		.too_long_tok = out_tok > 0 ? 0 : prompt_tok,
+		.limit_tok = f->o.max_model_len,
+	};
+	struct buf text;
+
+	buf_init(&text, 1024);
+	f->o.personality->too_long(&text, prompt_tok, out_tok, f->o.max_model_len);
+	e.message = buf_slice(&text);
+	refuse(g, e);
+	buf_finish(&text);
+}
+
+/* Cuts *@out_tok to what the model's length leaves.  False: longer than the model can, which was answered. */
+static bool
+fit_model(struct sim_gen *g, uint64_t *out_tok)
+{
+	const struct sim_personality *p = g->face->o.personality;
+	unsigned most = 0, limit = g->face->o.max_model_len;
+	uint64_t asked = g->ask.max_tok > 0 && !g->face->o.fixed_tok ? (uint64_t)g->ask.max_tok : 0;
 
 	for (unsigned i = 0; i < g->ask.n_prompts; i++)
 		most = MAX(most, g->ask.prompts[i].n);
-	if (most > 0 && most + out_tok <= g->face->o.max_model_len)
-		return true;
 	if (most == 0)
-		snprintf(text, sizeof(text), "The prompt is empty.");
+		refuse(g, (struct sim_error){ .status = 400,
+					      .message = SLICE("The prompt is empty."),
+					      .param = "prompt" });
+	else if (most >= limit)
+		refuse_length(g, most, 0);
+	else if ((p->strict_length && most + asked > limit) || (p->bounds_max_tokens && asked > limit))
+		refuse_length(g, most, asked);
 	else
-		snprintf(text, sizeof(text),
-			 "This model's maximum context length is %u tokens. However, you requested %" PRIu64
-			 " tokens in the completion and your request has %u input tokens.",
-			 g->face->o.max_model_len, out_tok, most);
-	refuse(g, 400, slice_of(text), most ? "max_tokens" : "prompt");
-	return false;
+		*out_tok = MIN(*out_tok, (uint64_t)(limit - most));
+	return g->reply.started == false;
 }
 
 static void
@@ -314,7 +361,9 @@ start_early_events(struct sim_gen *g)
 		return;
 	if (g->face->o.personality->head_at_once)
 		reply_begin_stream(&g->reply, g->face->o.personality->stream_type);
-	if (role->on && g->chat)
+	if (g->face->o.personality->unkind)
+		send_role_alone(g);
+	else if (role->on && g->chat)
 		start_timer(g, &g->wake, &g->wake_open, on_role_due, (uint64_t)role->value, 0);
 	if (beat->on)
 		start_timer(g, &g->beat, &g->beat_open, on_beat, (uint64_t)MAX(beat->value, 1),
@@ -331,7 +380,7 @@ gen_start(struct sim_gen *g)
 	if (!check_head(g) || !read_body(g))
 		return;
 	out_tok = choose_length(g);
-	if (!fits_model(g, out_tok))
+	if (!fit_model(g, &out_tok))
 		return;
 	buf_finish(&g->body);
 	name_answer(g);
@@ -339,6 +388,49 @@ gen_start(struct sim_gen *g)
 	start_lines(g, out_tok);
 	start_early_events(g);
 	face_advance(f);
+}
+
+static double
+seconds(uint64_t from_us, uint64_t to_us)
+{
+	return to_us > from_us ? (double)(to_us - from_us) / 1e6 : 0;
+}
+
+static void
+note_finished(struct sim_face_stats *t, const struct sim_line *l, uint64_t now_us)
+{
+	const struct sim_seq *s = &l->seq;
+	double decode_s = seconds(l->first_us, now_us);
+	double prefill_s = seconds(s->entered_us, l->first_us);
+
+	sim_histogram_add(&t->e2e, seconds(l->gen->arrived_us, now_us));
+	sim_histogram_add(&t->queue, seconds(l->gen->arrived_us, s->entered_us));
+	sim_histogram_add(&t->prefill, prefill_s);
+	sim_histogram_add(&t->decode, decode_s);
+	if (s->made > 1)
+		sim_histogram_add(&t->tpot, decode_s / (double)(s->made - 1));
+	t->prefill_s += prefill_s;
+	t->decode_s += decode_s;
+	t->longest_tok = MAX(t->longest_tok, s->prompt->n + s->made);
+}
+
+static void
+note_tokens(struct sim_face *f, struct sim_line *l, unsigned n, bool finished)
+{
+	struct sim_face_stats *t = &f->stats;
+	uint64_t now_us = face_now_us(f);
+
+	t->generated_tok += n;
+	if (l->seq.made == n) { /* its first */
+		t->cached_tok += l->seq.cached_tok;
+		l->first_us = now_us;
+		sim_histogram_add(&t->ttft, seconds(l->gen->arrived_us, now_us));
+	} else {
+		sim_histogram_add(&t->itl, seconds(l->last_us, now_us));
+	}
+	l->last_us = now_us;
+	if (finished)
+		note_finished(t, l, now_us);
 }
 
 void
@@ -349,14 +441,10 @@ gen_on_tokens(void *face, struct sim_seq *s, unsigned n, bool finished)
 	struct sim_face *f = face;
 
 	l->ready += n;
+	note_tokens(f, l, n, finished);
 	if (finished) {
 		l->made_all = true;
 		l->in_source = false;
-	}
-	f->stats.generated_tok += n;
-	if (l->sent + l->ready == n) { /* its first */
-		f->stats.cached_tok += s->cached_tok;
-		sim_histogram_add(&f->stats.ttft, (double)(face_now_us(f) - g->arrived_us) / 1e6);
 	}
 	if (g->running && !g->held)
 		gen_emit(g);

@@ -7,20 +7,30 @@
 #define EXIT_STATUS_FAULT 70 /* of a process that a fault ended */
 
 const char *
-gen_line_end(const struct sim_gen *g)
+gen_line_end(struct sim_gen *g)
 {
+	static const char *const in_turn[] = { "\r\n", "\n", "\r" };
+
 	if (sim_fault_on(&g->faults, SIM_FAULT_LINE_CR))
 		return "\r";
 	if (sim_fault_on(&g->faults, SIM_FAULT_LINE_CRLF))
 		return "\r\n";
-	return sim_fault_on(&g->faults, SIM_FAULT_LINE_LF) ? "\n" : NULL;
+	if (sim_fault_on(&g->faults, SIM_FAULT_LINE_LF))
+		return "\n";
+	return g->face->o.personality->unkind ? in_turn[g->n_events++ % ARRAY_LEN(in_turn)] : NULL;
 }
 
+/* Of all choices, or beside the text of one of them. */
 static struct sim_usage
-usage_now(const struct sim_gen *g)
+usage_now(const struct sim_gen *g, const struct sim_line *only)
 {
 	struct sim_usage u = { .prompt_tok = g->prompt_tok };
 
+	if (only) {
+		u.completion_tok = only->sent;
+		u.cached_tok = only->seq.cached_tok;
+		return u;
+	}
 	for (unsigned i = 0; i < g->n_lines; i++) {
 		u.completion_tok += g->lines[i].sent;
 		u.cached_tok += i % g->ask.n == 0 ? g->lines[i].seq.cached_tok : 0;
@@ -31,12 +41,15 @@ usage_now(const struct sim_gen *g)
 static void
 add_chunk(struct sim_gen *g, struct buf *out, struct sim_chunk c)
 {
-	struct sim_usage u = usage_now(g);
+	const struct sim_personality *p = g->face->o.personality;
+	bool final = c.kind == SIM_CHUNK_USAGE || (c.finish && !g->chat && p->text_usage_with_finish);
+	struct sim_usage u = usage_now(g, final ? NULL : &g->lines[c.index]);
 
 	if (sim_fault_on(&g->faults, SIM_FAULT_COMMENTS))
 		sim_render_comment(out, g->face->o.personality, gen_line_end(g));
-	if (g->ask.continuous_usage || c.kind == SIM_CHUNK_USAGE)
+	if (final || p->unkind || (g->ask.continuous_usage && !p->no_running_usage))
 		c.usage = &u;
+	c.last = c.kind == SIM_CHUNK_USAGE || (c.finish && !g->ask.include_usage);
 	sim_render_chunk(out, g->face->o.personality, gen_line_end(g), &g->head, &c);
 }
 
@@ -60,7 +73,7 @@ gen_send_role(struct sim_gen *g, struct sim_line *l, struct buf *out)
 static void
 send_at_once(struct sim_gen *g, struct buf *out)
 {
-	if (g->ask.stream) {
+	if (g->ask.stream && out->n > 0) { /* an engine that waits with its head goes on waiting */
 		reply_begin_stream(&g->reply, g->face->o.personality->stream_type);
 		reply_data(&g->reply, buf_slice(out));
 	}
@@ -77,7 +90,7 @@ fail_generation(struct sim_gen *g, struct buf *out)
 	struct buf json;
 
 	if (!g->ask.stream || !g->reply.started) {
-		reply_error(&g->reply, p, e.status, e.message, NULL, -1);
+		reply_error(&g->reply, &e, -1);
 		gen_end(g);
 		return;
 	}
@@ -144,6 +157,8 @@ act_before(struct sim_gen *g, struct sim_line *l, struct buf *out, uint64_t toke
 		gen_reset(g);
 	} else if (sim_fault_at(f, SIM_FAULT_END_AFTER, token)) {
 		send_at_once(g, out);
+		if (g->ask.stream)
+			reply_begin_stream(&g->reply, g->face->o.personality->stream_type);
 		reply_end(&g->reply);
 		gen_end(g);
 	} else if (sim_fault_at(f, SIM_FAULT_ERROR_IN_STREAM, token)) {
@@ -156,12 +171,11 @@ act_before(struct sim_gen *g, struct sim_line *l, struct buf *out, uint64_t toke
 }
 
 static bool
-is_blank(struct slice text)
+is_silent(const struct sim_gen *g, uint64_t token)
 {
-	for (size_t i = 0; i < text.n; i++)
-		if (text.p[i] != ' ' && text.p[i] != '\n')
-			return false;
-	return true;
+	const struct sim_fault *f = &g->faults.f[SIM_FAULT_SILENT_EVERY];
+
+	return f->on && (token + 1) % (uint64_t)MAX(f->value, 1) == 0;
 }
 
 /* The text of @n tokens from the line's next one on. */
@@ -171,27 +185,31 @@ make_text(const struct sim_gen *g, const struct sim_line *l, uint64_t n, struct 
 	for (uint64_t i = l->sent; i < l->sent + n; i++) {
 		if (g->ask.tool[0])
 			buf_add_str(text, i == 1 ? "{}" : "");
+		else if (is_silent(g, i))
+			continue;
 		else if (g->face->o.same_words)
 			buf_add_str(text, " token");
 		else if (i == 0 && g->blank_first)
 			buf_add_char(text, '\n');
 		else
 			sim_word(text, g->ask.seed + l->index, i);
+		if (g->face->o.personality->unkind && !g->ask.tool[0])
+			buf_add_str(text, "\xc3\xa9\xf0\x9f\xa6\x91"); /* for writes to cut */
 	}
 }
 
 static void
 add_text_chunk(struct sim_gen *g, struct sim_line *l, struct buf *out, struct slice text,
-	       const char *finish)
+	       bool first, const char *finish)
 {
 	struct sim_chunk c = { .kind = SIM_CHUNK_TEXT, .index = l->index, .text = text, .finish = finish };
 
 	if (g->ask.tool[0] && g->chat) {
-		c.kind = l->sent == 0 ? SIM_CHUNK_TOOL : SIM_CHUNK_ARGUMENTS;
-		if (l->sent == 0)
+		c.kind = first ? SIM_CHUNK_TOOL : SIM_CHUNK_ARGUMENTS;
+		if (first)
 			c.tool = slice_of(g->ask.tool);
 	}
-	if (!finish && g->face->o.personality->skips_blank && is_blank(text) && c.kind == SIM_CHUNK_TEXT)
+	if (!finish && text.n == 0 && g->face->o.personality->skips_empty && c.kind == SIM_CHUNK_TEXT)
 		return;
 	add_chunk(g, out, c);
 }
@@ -200,37 +218,50 @@ add_text_chunk(struct sim_gen *g, struct sim_line *l, struct buf *out, struct sl
 static bool
 add_prepared(struct sim_gen *g, struct sim_line *l, struct buf *out)
 {
-	if (!g->face->o.same_words || g->n_lines > 1 || g->ask.continuous_usage || g->ask.tool[0])
+	if (!g->face->o.same_words || g->n_lines > 1 || g->ask.continuous_usage || g->ask.tool[0] ||
+	    g->face->o.personality->unkind || sim_fault_on(&g->faults, SIM_FAULT_SILENT_EVERY))
 		return false;
 	if (g->prepared.n == 0)
-		add_text_chunk(g, l, &g->prepared, SLICE(" token"), NULL);
+		add_text_chunk(g, l, &g->prepared, SLICE(" token"), false, NULL);
 	buf_add_slice(out, buf_slice(&g->prepared));
 	return true;
+}
+
+static bool
+finish_apart(const struct sim_gen *g)
+{
+	const struct sim_personality *p = g->face->o.personality;
+
+	return g->chat ? p->chat_finish_apart : p->text_finish_apart;
 }
 
 /* @n tokens in one event; @last: nothing follows them. */
 static void
 add_tokens(struct sim_gen *g, struct sim_line *l, struct buf *out, uint64_t n, bool last)
 {
-	const char *finish = last && !g->face->o.personality->finish_apart ? g->finish : NULL;
+	const char *finish = last && !finish_apart(g) ? g->finish : NULL;
+	bool first = l->sent == 0;
 	struct buf text;
 
-	if (g->ask.stream && l->sent == 0) {
+	if (g->ask.stream && first) {
 		gen_send_role(g, l, out);
 		if (sim_fault_on(&g->faults, SIM_FAULT_EMPTY_FIRST))
 			add_chunk(g, out,
 				  (struct sim_chunk){ .kind = SIM_CHUNK_TEXT, .index = l->index });
 	}
+	l->ready -= n;
 	if (!g->ask.stream) {
 		make_text(g, l, n, &l->text);
-	} else if (n != 1 || finish || !add_prepared(g, l, out)) {
+		l->sent += n;
+	} else if (n == 1 && !finish && add_prepared(g, l, out)) {
+		l->sent += n;
+	} else {
 		buf_init(&text, BUF_MAX_DEFAULT);
 		make_text(g, l, n, &text);
-		add_text_chunk(g, l, out, buf_slice(&text), finish);
+		l->sent += n; /* usage counts these too */
+		add_text_chunk(g, l, out, buf_slice(&text), first, finish);
 		buf_finish(&text);
 	}
-	l->sent += n;
-	l->ready -= n;
 	g->first_out = true;
 }
 
@@ -251,7 +282,7 @@ add_line(struct sim_gen *g, struct sim_line *l, struct buf *out)
 		return true;
 	if (counting && !act_before(g, l, out, l->sent))
 		return false;
-	if (g->ask.stream && g->face->o.personality->finish_apart)
+	if (g->ask.stream && finish_apart(g))
 		add_chunk(g, out,
 			  (struct sim_chunk){
 				  .kind = SIM_CHUNK_FINISH, .index = l->index, .finish = g->finish });
@@ -265,7 +296,7 @@ answer_whole(struct sim_gen *g)
 {
 	const struct sim_personality *p = g->face->o.personality;
 	struct sim_choice choices[SIM_CHOICES_MAX];
-	struct sim_usage u = usage_now(g);
+	struct sim_usage u = usage_now(g, NULL);
 	struct buf *out = &g->face->out;
 	struct json_writer w;
 
@@ -297,9 +328,9 @@ gen_emit(struct sim_gen *g)
 		if (over)
 			answer_whole(g);
 	} else {
-		if (over && g->ask.include_usage)
+		if (over && g->ask.include_usage && (g->chat || !p->text_usage_with_finish))
 			add_chunk(g, out, (struct sim_chunk){ .kind = SIM_CHUNK_USAGE });
-		if (over)
+		if (over && !p->unkind)
 			add_event(g, out, SLICE("[DONE]"));
 		if (out->n)
 			reply_begin_stream(&g->reply, p->stream_type);

@@ -11,11 +11,14 @@
 #include "sim/http_face.h"
 
 #define SIM_ID_LEN 40
+#define SIM_CREATED_S                                                                              \
+	1767225600 /* 2026-01-01: answers count on from here, so that each run gives the same bytes */
 
 /* Writes one answer; some faults need a framing that no proper server would produce. */
 struct sim_reply {
 	struct http_exchange *x; /* NULL once the client is gone */
 	const struct sim_faults *faults;
+	const struct sim_personality *who;
 	bool raw; /* framed here, byte by byte, and the connection closes after it */
 	bool chunked, started, ended;
 };
@@ -25,8 +28,9 @@ struct sim_line {
 	struct sim_seq seq; /* first, so that a line is found by its sequence */
 	struct sim_gen *gen;
 	unsigned index;
-	uint64_t sent;	/* tokens whose text is out (or in text, without stream) */
-	uint64_t ready; /* tokens made and not out yet */
+	uint64_t sent;		    /* tokens whose text is out (or in text, without stream) */
+	uint64_t ready;		    /* tokens made and not out yet */
+	uint64_t first_us, last_us; /* when its first and latest ones came out of the engine */
 	bool in_source, made_all, role_sent, finished;
 	struct buf text; /* without stream: the answer so far */
 };
@@ -51,6 +55,7 @@ struct sim_gen {
 	bool held;    /* a stall or hang: tokens wait */
 	bool doomed;  /* ended while the source was advancing: its lines are still in there */
 	bool first_out, blank_first, stalled;
+	unsigned n_events;     /* for what changes from event to event */
 	unsigned n_timers;     /* open */
 	uv_timer_t wake, beat; /* end of a stall or the early role; keep-alive comments */
 	bool wake_open, beat_open, closing;
@@ -101,8 +106,7 @@ void reply_begin_stream(struct sim_reply *r, const char *type);
 void reply_data(struct sim_reply *r, struct slice data);
 void reply_end(struct sim_reply *r);
 /* An error in the personality's words. */
-void reply_error(struct sim_reply *r, const struct sim_personality *p, unsigned status,
-		 struct slice message, const char *param, int64_t retry_after_s);
+void reply_error(struct sim_reply *r, const struct sim_error *e, int64_t retry_after_s);
 
 /* face_answer.c */
 struct sim_gen *gen_create(struct sim_face *f, struct http_exchange *x, bool chat);
@@ -123,13 +127,17 @@ void gen_emit(struct sim_gen *g);
 /* The generation is over, well or not. */
 void gen_end(struct sim_gen *g);
 void gen_send_role(struct sim_gen *g, struct sim_line *l, struct buf *out);
-const char *gen_line_end(const struct sim_gen *g);
+const char *gen_line_end(struct sim_gen *g);
+
+/* The request carries the engine's key, or none is asked for. */
+bool face_key_fits(const struct sim_face *f, struct http_exchange *x);
 
 /* face_pages.c: true when the path is one of its pages, which then was answered. */
 bool face_answer_page(struct sim_face *f, struct http_exchange *x);
 
-/* 404 or 405. */
-void face_answer_unknown(struct sim_face *f, struct http_exchange *x, unsigned status);
+/* 404 or 405; @allow: the method that is served, or NULL. */
+void
+face_answer_unknown(struct sim_face *f, struct http_exchange *x, unsigned status, const char *allow);
 
 /* face_record.c */
 void face_record(struct sim_face *f, struct http_exchange *x, struct slice body);

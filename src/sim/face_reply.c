@@ -25,6 +25,8 @@ raw_head(struct sim_reply *r, unsigned status, const char *type, const struct ht
 	buf_init(&head, 8192);
 	buf_addf(&head, "HTTP/1.1 %u %s\r\ncontent-type: %s\r\n", status,
 		 status == 200 ? "OK" : sim_status_phrase(status), type);
+	if (r->who->server)
+		buf_addf(&head, "server: %s\r\n", r->who->server);
 	if (extra)
 		buf_addf(&head, SLICE_FMT ": " SLICE_FMT "\r\n", SLICE_ARG(extra->name),
 			 SLICE_ARG(extra->value));
@@ -54,12 +56,29 @@ send_framed(struct sim_reply *r, struct slice data)
 		http_respond_raw(r->x, SLICE("\r\n"));
 }
 
+/* Up to the middle of the first character of several bytes; returns the rest. */
+static struct slice
+send_first_part(struct sim_reply *r, struct slice data)
+{
+	size_t n = 0;
+
+	while (n < data.n && (unsigned char)data.p[n] < 0xC0)
+		n++;
+	if (n + 1 >= data.n)
+		return data;
+	send_framed(r, (struct slice){ data.p, n + 1 });
+	http_flush(r->x);
+	return (struct slice){ data.p + n + 1, data.n - n - 1 };
+}
+
 void
 reply_data(struct sim_reply *r, struct slice data)
 {
 	if (!r->x || r->ended || data.n == 0)
 		return;
 	if (!on(r, SIM_FAULT_ONE_BYTE)) {
+		if (r->who->unkind)
+			data = send_first_part(r, data);
 		send_framed(r, data);
 		return;
 	}
@@ -73,7 +92,7 @@ void
 reply_whole(struct sim_reply *r, unsigned status, const char *type, const struct http_header *extra,
 	    struct slice body)
 {
-	struct http_header v[2];
+	struct http_header v[3];
 	struct http_headers headers = { 0, v };
 
 	if (!r->x || r->started)
@@ -86,6 +105,8 @@ reply_whole(struct sim_reply *r, unsigned status, const char *type, const struct
 
 		raw_head(r, status, type, extra, (int64_t)body.n + more);
 	} else {
+		if (r->who->server)
+			add_field(&headers, v, SLICE("server"), slice_of(r->who->server));
 		add_field(&headers, v, SLICE("content-type"), slice_of(type));
 		if (extra)
 			add_field(&headers, v, extra->name, extra->value);
@@ -99,7 +120,7 @@ reply_whole(struct sim_reply *r, unsigned status, const char *type, const struct
 void
 reply_begin_stream(struct sim_reply *r, const char *type)
 {
-	struct http_header v[1];
+	struct http_header v[2];
 	struct http_headers headers = { 0, v };
 
 	if (!r->x || r->started)
@@ -110,6 +131,8 @@ reply_begin_stream(struct sim_reply *r, const char *type)
 		raw_head(r, 200, type, NULL, -1);
 		return;
 	}
+	if (r->who->server)
+		add_field(&headers, v, SLICE("server"), slice_of(r->who->server));
 	add_field(&headers, v, SLICE("content-type"), slice_of(type));
 	http_respond_head(r->x, 200, &headers, HTTP_STREAM, 0);
 }
@@ -132,18 +155,17 @@ reply_end(struct sim_reply *r)
 }
 
 void
-reply_error(struct sim_reply *r, const struct sim_personality *p, unsigned status,
-	    struct slice message, const char *param, int64_t retry_after_s)
+reply_error(struct sim_reply *r, const struct sim_error *e, int64_t retry_after_s)
 {
-	struct sim_error e = { .status = status, .message = message, .param = param };
 	struct http_header retry = { .name = SLICE("retry-after") };
 	char seconds[24];
 	struct buf body;
 
 	buf_init(&body, 64 << 10);
-	p->error(&body, &e);
+	r->who->error(&body, e);
 	retry.value = (struct slice){ seconds, (size_t)snprintf(seconds, sizeof(seconds),
 								"%" PRId64, retry_after_s) };
-	reply_whole(r, status, p->error_type, retry_after_s >= 0 ? &retry : NULL, buf_slice(&body));
+	reply_whole(r, e->status, r->who->error_type, retry_after_s >= 0 ? &retry : NULL,
+		    buf_slice(&body));
 	buf_finish(&body);
 }

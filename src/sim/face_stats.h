@@ -6,12 +6,18 @@
 #include <stdint.h>
 #include "base/str.h"
 
-#define SIM_TTFT_BUCKETS 22
-/* vLLM's own bounds of time_to_first_token_seconds. */
-extern const double sim_ttft_bounds_s[SIM_TTFT_BUCKETS];
+#define SIM_BUCKETS_MAX 22
+
+/* vLLM's own bounds. */
+enum sim_bounds {
+	SIM_BOUNDS_TTFT,  /* time_to_first_token_seconds */
+	SIM_BOUNDS_TOKEN, /* inter_token_latency_seconds, request_time_per_output_token_seconds */
+	SIM_BOUNDS_PHASE, /* e2e_request_latency_seconds and the phases of a request */
+};
 
 struct sim_histogram {
-	uint64_t count[SIM_TTFT_BUCKETS + 1]; /* not cumulated; the last is +Inf */
+	enum sim_bounds bounds;
+	uint64_t count[SIM_BUCKETS_MAX + 1]; /* not cumulated; +Inf stands behind the last bound */
 	double sum_s;
 };
 
@@ -29,5 +35,10 @@ struct sim_face_stats {
 	uint64_t preemptions;
 	uint64_t prompt_tok, generated_tok, cached_tok;
 	uint64_t requests, finished_length, finished_stop, aborted, errors;
-	struct sim_histogram ttft;
+	uint64_t steps, step_rows;  /* of the engine, and requests in them, added up */
+	uint64_t longest_tok;	    /* of prompt and answer together */
+	double prefill_s, decode_s; /* of finished requests, added up */
+	struct sim_histogram ttft, itl, tpot, e2e, queue, prefill, decode;
 };
+
+void sim_face_stats_init(struct sim_face_stats *s);

@@ -105,13 +105,13 @@ on_head(void *ctx, struct http_exchange *x)
 		if (slice_eq(http_method(x), SLICE("POST")))
 			gen_create(f, x, chat);
 		else
-			face_answer_unknown(f, x, 405);
+			face_answer_unknown(f, x, 405, "POST");
 		return;
 	}
 	if (!slice_starts(path, SLICE("/sim/")))
 		face_record(f, x, SLICE(""));
 	if (!face_answer_page(f, x))
-		face_answer_unknown(f, x, face_is_ready(f) ? 404 : 503);
+		face_answer_unknown(f, x, face_is_ready(f) ? 404 : 503, NULL);
 }
 
 static void
@@ -192,8 +192,9 @@ sim_face_create(uv_loop_t *loop, const struct sim_face_options *o, struct sim_so
 	f->record_fd = record_fd;
 	f->held_fd = -1;
 	f->t0_us = clock_mono_us();
-	f->created_s = clock_wall_us() / 1000000;
+	f->created_s = SIM_CREATED_S;
 	f->armed_us = UINT64_MAX;
+	sim_face_stats_init(&f->stats);
 	f->stats.model = f->o.models[0];
 	list_init(&f->gens);
 	buf_init(&f->out, BUF_MAX_DEFAULT);

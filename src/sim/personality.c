@@ -16,7 +16,7 @@ sim_personality_find(const char *name)
 static void
 begin_event(struct buf *out, const struct sim_personality *p, const char *end)
 {
-	if (p->decorated) {
+	if (p->unkind) {
 		sim_render_comment(out, p, end);
 		buf_addf(out, "event: message%sid: 7%sretry: 3000%sdata:", end, end, end);
 	} else {
@@ -67,7 +67,8 @@ void
 sim_render_route_error(struct buf *out, const struct sim_personality *p, unsigned status)
 {
 	const char *phrase = sim_status_phrase(status);
-	struct sim_error e = { .status = status, .message = slice_of(phrase) };
+	struct sim_error e = { .status = status,
+			       .message = p->no_405 ? SLICE("File Not Found") : slice_of(phrase) };
 
 	if (p->detail_errors)
 		buf_addf(out, "{\"detail\":\"%s\"}", phrase);

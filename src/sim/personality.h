@@ -4,10 +4,12 @@
  *
  * Pure rendering, from facts into a buffer; one table per engine.  The order of keys, what is null and what is absent are
  * the engine's own, since a relay must cope with each:
- *   vllm      role chunk with "", last text and finish_reason in one chunk, nested errors, [DONE] also after an error
- *   sglang    reasoning_content always there, a finish chunk without content, flat errors, no chunk for a blank token
- *   llamacpp  "choices" before "id", role chunk with content null, timings, no [DONE] after an error
- *   hostile   legal and unkind: CR LF, comments, other SSE fields, escapes, unknown keys, errors that are no JSON
+ *   vllm      0.32: role chunk with "", last text and finish_reason in one chunk, nested errors, [DONE] also after an error
+ *   sglang    0.5.23: reasoning_content always there, a finish chunk without content, flat errors, no chunk for a token without text
+ *   llamacpp  "choices" before "id", role chunk with content null, timings, usage unasked in completions, no [DONE] after an error
+ *   hostile   legal and unkind: all three line ends, comments, other SSE fields, escapes, split characters, an early role, a huge
+ *             event, usage beside text, decoys, no [DONE], errors that are no JSON or a string
+ * The first three were compared with what the real servers of these versions sent.
  */
 #pragma once
 #include <stdbool.h>
@@ -44,6 +46,7 @@ struct sim_chunk {
 	struct slice tool;	       /* name of the function */
 	const char *finish;	       /* "length", "stop", "tool_calls", ...; NULL: not yet */
 	const struct sim_usage *usage; /* NULL: none in this chunk */
+	bool last;		       /* nothing with choices or usage follows */
 };
 
 struct sim_choice {
@@ -56,6 +59,9 @@ struct sim_error {
 	unsigned status;
 	struct slice message;
 	const char *param; /* NULL: none */
+	bool unreadable; /* refused by the web framework: the body is no JSON, or of another type */
+	unsigned too_long_tok; /* prompt tokens of one that is too long, else 0 */
+	unsigned limit_tok;    /* then: the most */
 };
 
 /* What a client meets while the engine loads. */
@@ -70,19 +76,34 @@ struct sim_personality {
 	const char *stream_type, *json_type, *error_type; /* content types */
 	const char *line_end;
 	enum sim_loading loading;
-	bool head_at_once;     /* a stream's head goes out before its first token */
-	bool finish_apart;     /* finish_reason comes in a chunk of its own */
-	bool skips_blank;      /* a token of white space has no chunk */
-	bool done_after_error; /* an error event is followed by [DONE] */
-	bool any_model;	       /* an unknown model is served */
-	bool takes_request_id; /* X-Request-Id becomes the answer's id */
-	bool only_json;	       /* another Content-Type is refused */
-	bool detail_errors;    /* an unknown path gets {"detail":...} of the web framework */
-	bool decorated; /* a comment and other fields in each event, no blank after "data:" */
+	const char *server;	     /* the header of this name; NULL: none */
+	bool head_at_once;	     /* a stream's head goes out before its first token */
+	bool chat_finish_apart;	     /* finish_reason comes in a chunk of its own */
+	bool text_finish_apart;	     /* the same for completions */
+	bool text_usage_with_finish; /* usage of completions stands in that chunk, asked for or not */
+	bool skips_empty;	     /* a token without text has no chunk */
+	bool done_after_error;	     /* an error event is followed by [DONE] */
+	bool any_model;		     /* an unknown model is served */
+	bool own_model;		     /* under the name that is served, whatever was asked for */
+	bool takes_request_id;	     /* X-Request-Id becomes the answer's id */
+	bool short_ids;		     /* of 16 digits, else 32 */
+	bool only_json;		     /* another Content-Type is refused */
+	bool detail_errors;	     /* an unknown path gets {"detail":...} of the web framework */
+	bool no_405;		     /* a wrong method is 404 */
+	bool head_pages;	     /* HEAD is served where GET is, else it is a wrong method */
+	bool metrics_need_key;
+	bool no_running_usage; /* continuous_usage_stats means nothing */
+	bool strict_length; /* prompt and max_tokens beyond the model's length are refused, else the answer is cut */
+	bool bounds_max_tokens; /* max_tokens alone beyond that length are refused */
+	/* Line ends change from event to event, other SSE fields and a comment stand in each, no blank follows "data:",
+	 * writes end inside characters, the role comes at once, usage beside text, a huge event, no [DONE]. */
+	bool unkind;
 	void (*chunk)(struct json_writer *w, const struct sim_answer_head *h, const struct sim_chunk *c);
 	void (*answer)(struct json_writer *w, const struct sim_answer_head *h,
 		       const struct sim_choice *choices, unsigned n, const struct sim_usage *usage);
 	void (*error)(struct buf *out, const struct sim_error *e);
+	/* What it says about a prompt (or, with @out_tok > 0, about both) that does not fit @limit_tok. */
+	void (*too_long)(struct buf *out, unsigned prompt_tok, uint64_t out_tok, unsigned limit_tok);
 	/* The data of an event inside a stream: JSON always. */
 	void (*stream_error)(struct buf *out, const struct sim_error *e);
 	void (*health)(struct buf *out);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nobody's engine: everything that the formats allow and a hasty relay gets wrong.  CR LF, comments, "data:" without the
- * blank, other SSE fields, blanks inside the JSON, keys in odd places, escapes where none are needed, decoys that look
- * like tokens or usage but are not, and errors that are no JSON.
+ * Nobody's engine: everything that the formats allow and a hasty relay gets wrong.  CR, LF and CR LF in turn, comments,
+ * "data:" without the blank, other SSE fields, blanks inside the JSON, keys in odd places, escapes where none are needed,
+ * characters of several bytes that a write cuts in two, decoys that look like tokens or usage but are not, usage beside the
+ * text, one event of HUGE_BYTES, errors that are no JSON or a mere string.
  */
 #include <inttypes.h>
 #include "sim/personality.h"
+
+#define HUGE_BYTES 200000 /* of blanks in the chunk of a choice's first token */
 
 /* The text as \uXXXX where it is ASCII: the same string, written otherwise. */
 static void
@@ -99,6 +102,8 @@ chunk(struct json_writer *w, const struct sim_answer_head *h, const struct sim_c
 	struct buf *out = w->out;
 
 	buf_add_str(out, " {");
+	if (c->kind == SIM_CHUNK_TEXT && c->usage && c->usage->completion_tok == 1)
+		buf_addf(out, "%*s", HUGE_BYTES, "");
 	if (c->usage)
 		usage(out, c->usage);
 	buf_add_str(out, " \"choices\" : [ ");
@@ -151,9 +156,15 @@ error(struct buf *out, const struct sim_error *e)
 static void
 stream_error(struct buf *out, const struct sim_error *e)
 {
-	buf_addf(out, " { \"err\\u006fr\" : { \"code\" : \"%u\" , \"message\" : ", e->status);
+	buf_add_str(out, " { \"choices\" : null , \"err\\u006fr\" : ");
 	raw_string(out, e->message);
-	buf_add_str(out, " } }");
+	buf_add_str(out, " }");
+}
+
+static void
+too_long(struct buf *out, unsigned prompt_tok, uint64_t out_tok, unsigned limit_tok)
+{
+	buf_addf(out, "%u & %" PRIu64 " > %u", prompt_tok, out_tok, limit_tok);
 }
 
 static void
@@ -183,12 +194,15 @@ const struct sim_personality sim_hostile = {
 	.error_type = "text/html",
 	.line_end = "\r\n",
 	.loading = SIM_LOADING_503,
-	.finish_apart = true,
+	.chat_finish_apart = true,
+	.text_finish_apart = true,
 	.any_model = true,
-	.decorated = true,
+	.head_pages = true,
+	.unkind = true,
 	.chunk = chunk,
 	.answer = answer,
 	.error = error,
+	.too_long = too_long,
 	.stream_error = stream_error,
 	.health = health,
 	.models = models,

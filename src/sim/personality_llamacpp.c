@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* llama.cpp's server: "choices" comes first, the role chunk has content null, usage comes with timings. */
-#include <inttypes.h>
 #include <stdio.h>
 #include "sim/personality.h"
 
@@ -12,15 +11,22 @@ null_key(struct json_writer *w, const char *key)
 }
 
 static void
-after_choices(struct json_writer *w, const struct sim_answer_head *h, const char *object)
+answer_id(struct json_writer *w, const struct sim_answer_head *h)
 {
 	char id[160];
 
-	snprintf(id, sizeof(id), "%s-" SLICE_FMT, h->chat ? "chatcmpl" : "cmpl", SLICE_ARG(h->id));
-	jw_kv_uint(w, "created", h->created_s);
+	snprintf(id, sizeof(id), "chatcmpl-" SLICE_FMT, SLICE_ARG(h->id)); /* for completions too */
 	jw_kv_str(w, "id", id);
+}
+
+static void
+after_choices(struct json_writer *w, const struct sim_answer_head *h, const char *object, bool with_id)
+{
+	jw_kv_uint(w, "created", h->created_s);
+	if (with_id)
+		answer_id(w, h);
 	jw_kv_slice(w, "model", h->model);
-	jw_kv_str(w, "system_fingerprint", "b7000-sim");
+	jw_kv_str(w, "system_fingerprint", "b7000-simulated");
 	jw_kv_str(w, "object", object);
 }
 
@@ -62,7 +68,7 @@ delta(struct json_writer *w, const struct sim_answer_head *h, const struct sim_c
 }
 
 static void
-usage_and_timings(struct json_writer *w, const struct sim_usage *u)
+usage(struct json_writer *w, const struct sim_usage *u)
 {
 	jw_key(w, "usage");
 	jw_object(w);
@@ -74,6 +80,11 @@ usage_and_timings(struct json_writer *w, const struct sim_usage *u)
 	jw_kv_uint(w, "cached_tokens", u->cached_tok);
 	jw_end_object(w);
 	jw_end_object(w);
+}
+
+static void
+timings(struct json_writer *w, const struct sim_usage *u)
+{
 	jw_key(w, "timings");
 	jw_object(w);
 	jw_kv_uint(w, "cache_n", u->cached_tok);
@@ -103,9 +114,13 @@ chunk(struct json_writer *w, const struct sim_answer_head *h, const struct sim_c
 		jw_end_object(w);
 	}
 	jw_end_array(w);
-	after_choices(w, h, h->chat ? "chat.completion.chunk" : "text_completion");
+	after_choices(w, h, h->chat ? "chat.completion.chunk" : "text_completion", h->chat);
 	if (c->usage)
-		usage_and_timings(w, c->usage);
+		usage(w, c->usage);
+	if (!h->chat)
+		answer_id(w, h);
+	if (c->usage)
+		timings(w, c->usage);
 	jw_end_object(w);
 }
 
@@ -146,8 +161,10 @@ answer(struct json_writer *w, const struct sim_answer_head *h, const struct sim_
 	for (unsigned i = 0; i < n; i++)
 		choice(w, h, &choices[i], i);
 	jw_end_array(w);
-	after_choices(w, h, h->chat ? "chat.completion" : "text_completion");
-	usage_and_timings(w, u);
+	after_choices(w, h, h->chat ? "chat.completion" : "text_completion", false);
+	usage(w, u);
+	answer_id(w, h);
+	timings(w, u);
 	jw_end_object(w);
 }
 
@@ -171,17 +188,33 @@ error_name(unsigned status)
 static void
 error(struct buf *out, const struct sim_error *e)
 {
+	bool late_code = e->status == 401 || e->status == 404; /* not from its handlers but before them */
 	struct json_writer w;
 
 	jw_init(&w, out);
 	jw_object(&w);
 	jw_key(&w, "error");
 	jw_object(&w);
-	jw_kv_uint(&w, "code", e->status);
+	if (!late_code)
+		jw_kv_uint(&w, "code", e->status);
 	jw_kv_slice(&w, "message", e->message);
-	jw_kv_str(&w, "type", error_name(e->status));
+	jw_kv_str(&w, "type", e->too_long_tok ? "exceed_context_size_error" : error_name(e->status));
+	if (e->too_long_tok) {
+		jw_kv_uint(&w, "n_prompt_tokens", e->too_long_tok);
+		jw_kv_uint(&w, "n_ctx", e->limit_tok);
+	}
+	if (late_code)
+		jw_kv_uint(&w, "code", e->status);
 	jw_end_object(&w);
 	jw_end_object(&w);
+}
+
+static void
+too_long(struct buf *out, unsigned prompt_tok, uint64_t out_tok, unsigned limit_tok)
+{
+	(void)out_tok; /* never asked about it */
+	buf_addf(out, "request (%u tokens) exceeds the available context size (%u tokens), try increasing it",
+		 prompt_tok, limit_tok);
 }
 
 static void
@@ -226,20 +259,45 @@ models(struct json_writer *w, const char *const *names, unsigned n, uint64_t cre
 }
 
 static void
-series(struct buf *out, const char *type, const char *name, const char *help, uint64_t v)
+series(struct buf *out, const char *type, const char *name, const char *help, double v)
 {
-	buf_addf(out, "# HELP llamacpp:%s %s\n# TYPE llamacpp:%s %s\nllamacpp:%s %" PRIu64 "\n",
-		 name, help, name, type, name, v);
+	buf_addf(out, "# HELP llamacpp:%s %s\n# TYPE llamacpp:%s %s\nllamacpp:%s %.17g\n", name,
+		 help, name, type, name, v);
+}
+
+static double
+ratio(double a, double b)
+{
+	return b > 0 ? a / b : 0;
 }
 
 static void
 metrics(struct buf *out, const struct sim_face_stats *s)
 {
-	series(out, "counter", "prompt_tokens_total", "Number of prompt tokens processed.", s->prompt_tok);
-	series(out, "counter", "tokens_predicted_total", "Number of generation tokens processed.",
-	       s->generated_tok);
-	series(out, "gauge", "requests_processing", "Number of requests processing.", s->running);
-	series(out, "gauge", "requests_deferred", "Number of requests deferred.", s->waiting);
+	double computed = (double)(s->prompt_tok - MIN(s->cached_tok, s->prompt_tok));
+
+	series(out, "counter", "prompt_tokens_total",
+	       "Number of prompt tokens processed, excluding cached tokens", computed);
+	series(out, "counter", "prompt_tokens_cached_total",
+	       "Number of prompt tokens reused from the cache", (double)s->cached_tok);
+	series(out, "counter", "prompt_seconds_total", "Total time spent processing prompts",
+	       s->prefill_s);
+	series(out, "counter", "tokens_predicted_total", "Number of generation tokens processed",
+	       (double)s->generated_tok);
+	series(out, "counter", "tokens_predicted_seconds_total",
+	       "Total time spent generating tokens", s->decode_s);
+	series(out, "counter", "n_decode_total", "Total number of llama_decode() calls", (double)s->steps);
+	series(out, "counter", "n_tokens_max",
+	       "Largest observed sequence length (prompt + generation)", (double)s->longest_tok);
+	series(out, "gauge", "prompt_tokens_seconds", "Average prompt throughput in tokens/s",
+	       ratio(computed, s->prefill_s));
+	series(out, "gauge", "predicted_tokens_seconds", "Average generation throughput in tokens/s",
+	       ratio((double)s->generated_tok, s->decode_s));
+	series(out, "gauge", "requests_processing", "Number of requests processing", s->running);
+	series(out, "gauge", "requests_deferred", "Number of requests deferred", s->waiting);
+	series(out, "gauge", "n_busy_slots_per_decode",
+	       "Average number of busy slots per llama_decode() call",
+	       ratio((double)s->step_rows, (double)s->steps));
 }
 
 const struct sim_personality sim_llamacpp = {
@@ -249,11 +307,21 @@ const struct sim_personality sim_llamacpp = {
 	.error_type = "application/json; charset=utf-8",
 	.line_end = "\n",
 	.loading = SIM_LOADING_503,
-	.finish_apart = true,
+	.server = "llama.cpp",
+	.chat_finish_apart = true,
+	.text_finish_apart = true,
+	.text_usage_with_finish = true,
+	.skips_empty = true,
 	.any_model = true,
+	.own_model = true,
+	.no_405 = true,
+	.head_pages = true,
+	.metrics_need_key = true,
+	.no_running_usage = true,
 	.chunk = chunk,
 	.answer = answer,
 	.error = error,
+	.too_long = too_long,
 	.stream_error = error,
 	.health = health,
 	.models = models,

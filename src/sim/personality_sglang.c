@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SGLang: bare ids, reasoning_content in every delta, a finish chunk without content, flat errors. */
+/* SGLang 0.5.23: bare ids, reasoning_content in every delta, a finish chunk without content, flat errors. */
+#include <inttypes.h>
 #include <stdio.h>
 #include "sim/personality.h"
 
@@ -63,13 +64,16 @@ delta(struct json_writer *w, const struct sim_answer_head *h, const struct sim_c
 }
 
 static void
-usage(struct json_writer *w, const struct sim_usage *u)
+usage(struct json_writer *w, const struct sim_usage *u, bool details)
 {
 	jw_key(w, "usage");
 	jw_object(w);
 	sim_render_usage(w, u);
-	null_key(w, "prompt_tokens_details");
+	if (details)
+		null_key(w, "prompt_tokens_details");
 	jw_kv_uint(w, "reasoning_tokens", 0);
+	if (details)
+		null_key(w, "completion_tokens_details");
 	jw_end_object(w);
 }
 
@@ -92,8 +96,10 @@ chunk(struct json_writer *w, const struct sim_answer_head *h, const struct sim_c
 		jw_end_object(w);
 	}
 	jw_end_array(w);
-	if (c->usage)
-		usage(w, c->usage);
+	if (!h->chat && !c->usage)
+		null_key(w, "usage");
+	else if (c->usage && !(h->chat && (c->kind == SIM_CHUNK_ROLE || c->kind == SIM_CHUNK_FINISH)))
+		usage(w, c->usage, h->chat || c->kind != SIM_CHUNK_USAGE);
 	jw_end_object(w);
 }
 
@@ -110,8 +116,6 @@ message(struct json_writer *w, const struct sim_answer_head *h, const struct sim
 	null_key(w, "reasoning_content");
 	if (c->tool.p)
 		tool_call(w, h, c->tool, c->text);
-	else
-		null_key(w, "tool_calls");
 	jw_end_object(w);
 }
 
@@ -135,10 +139,18 @@ answer(struct json_writer *w, const struct sim_answer_head *h, const struct sim_
 		jw_end_object(w);
 	}
 	jw_end_array(w);
-	usage(w, u);
+	usage(w, u, true);
 	jw_key(w, "metadata");
 	jw_object(w);
 	jw_kv_str(w, "weight_version", "default");
+	jw_key(w, "weight_versions");
+	jw_array(w);
+	jw_object(w);
+	jw_kv_str(w, "version", "default");
+	jw_kv_uint(w, "start", 0);
+	jw_kv_uint(w, "end", u->completion_tok);
+	jw_end_object(w);
+	jw_end_array(w);
 	jw_end_object(w);
 	jw_end_object(w);
 }
@@ -164,7 +176,7 @@ flat_error(struct json_writer *w, const struct sim_error *e)
 	jw_object(w);
 	jw_kv_str(w, "object", "error");
 	jw_kv_slice(w, "message", e->message);
-	jw_kv_str(w, "type", error_name(e->status));
+	jw_kv_str(w, "type", e->unreadable ? sim_status_phrase(e->status) : error_name(e->status));
 	jw_kv_str(w, "param", e->param);
 	jw_kv_uint(w, "code", e->status);
 	jw_end_object(w);
@@ -175,8 +187,28 @@ error(struct buf *out, const struct sim_error *e)
 {
 	struct json_writer w;
 
+	if (e->status == 401) {
+		buf_add_str(out, "{\"error\":\"Unauthorized\"}");
+		return;
+	}
 	jw_init(&w, out);
 	flat_error(&w, e);
+}
+
+static void
+too_long(struct buf *out, unsigned prompt_tok, uint64_t out_tok, unsigned limit_tok)
+{
+	if (out_tok > 0)
+		buf_addf(out,
+			 "Requested token count exceeds the model's maximum context length of %u tokens. You "
+			 "requested a total of %" PRIu64
+			 " tokens: %u tokens from the input messages and %" PRIu64
+			 " tokens for the completion. Please reduce the number of tokens in the input messages or "
+			 "the completion to fit within the limit.",
+			 limit_tok, prompt_tok + out_tok, prompt_tok, out_tok);
+	else
+		buf_addf(out, "The input (%u tokens) is longer than the model's context length (%u tokens).",
+			 prompt_tok, limit_tok);
 }
 
 static void
@@ -224,32 +256,41 @@ metrics(struct buf *out, const struct sim_face_stats *s)
 	series(out, labels, "gauge", "cache_hit_rate",
 	       s->prompt_tok ? (double)s->cached_tok / (double)s->prompt_tok : 0);
 	series(out, labels, "gauge", "max_total_num_tokens", (double)s->kv_tokens);
+	series(out, labels, "gauge", "kv_used_tokens", s->kv_usage * (double)s->kv_tokens);
+	series(out, labels, "gauge", "kv_available_tokens", (1 - s->kv_usage) * (double)s->kv_tokens);
+	series(out, labels, "gauge", "num_paused_reqs", 0);
+	series(out, labels, "gauge", "num_retracted_reqs", (double)s->preemptions);
 	series(out, labels, "counter", "prompt_tokens_total", (double)s->prompt_tok);
 	series(out, labels, "counter", "generation_tokens_total", (double)s->generated_tok);
 	series(out, labels, "counter", "cached_tokens_total", (double)s->cached_tok);
 	series(out, labels, "counter", "num_requests_total", (double)s->requests);
 	series(out, labels, "counter", "num_aborted_requests_total", (double)s->aborted);
-	series(out, labels, "counter", "num_retracted_reqs", (double)s->preemptions);
-	buf_add_str(out, "# TYPE sglang:time_to_first_token_seconds histogram\n");
 	sim_histogram_render(out, "sglang:time_to_first_token_seconds", labels, &s->ttft);
+	sim_histogram_render(out, "sglang:inter_token_latency_seconds", labels, &s->itl);
+	sim_histogram_render(out, "sglang:e2e_request_latency_seconds", labels, &s->e2e);
+	sim_histogram_render(out, "sglang:queue_time_seconds", labels, &s->queue);
 }
 
 const struct sim_personality sim_sglang = {
 	.name = "sglang",
-	.stream_type = "text/event-stream",
+	.stream_type = "text/event-stream; charset=utf-8",
 	.json_type = "application/json",
 	.error_type = "application/json",
 	.line_end = "\n",
 	.loading = SIM_LOADING_REFUSED_THEN_503,
+	.server = "uvicorn",
 	.head_at_once = true,
-	.detail_errors = true,
-	.finish_apart = true,
-	.skips_blank = true,
+	.chat_finish_apart = true,
+	.skips_empty = true,
 	.done_after_error = true,
 	.any_model = true,
+	.only_json = true,
+	.detail_errors = true,
+	.strict_length = true,
 	.chunk = chunk,
 	.answer = answer,
 	.error = error,
+	.too_long = too_long,
 	.stream_error = stream_error,
 	.health = health,
 	.models = models,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* vLLM, as its OpenAI-compatible server writes: pydantic models without unset fields, no spaces. */
+/* vLLM 0.32, as its OpenAI-compatible server writes: pydantic models without unset fields, no spaces. */
 #include <inttypes.h>
 #include <stdio.h>
 #include "sim/personality.h"
+
+#define FINGERPRINT "vllm-0.32.0-simulated"
 
 static void
 begin(struct json_writer *w, const struct sim_answer_head *h, const char *object)
@@ -86,15 +88,19 @@ text_choice(struct json_writer *w, const struct sim_chunk *c)
 	null_key(w, "logprobs");
 	jw_kv_str(w, "finish_reason", c->finish);
 	null_key(w, "stop_reason");
+	null_key(w, "prompt_token_ids");
+	null_key(w, "token_ids");
 	jw_end_object(w);
 }
 
 static void
-usage(struct json_writer *w, const struct sim_usage *u)
+usage(struct json_writer *w, const struct sim_usage *u, bool details)
 {
 	jw_key(w, "usage");
 	jw_object(w);
 	sim_render_usage(w, u);
+	if (details)
+		null_key(w, "completion_tokens_details");
 	jw_end_object(w);
 }
 
@@ -110,7 +116,13 @@ chunk(struct json_writer *w, const struct sim_answer_head *h, const struct sim_c
 		text_choice(w, c);
 	jw_end_array(w);
 	if (c->usage)
-		usage(w, c->usage);
+		usage(w, c->usage, h->chat && c->kind != SIM_CHUNK_USAGE);
+	if (c->last)
+		jw_kv_str(w, "system_fingerprint", FINGERPRINT);
+	if (c->kind == SIM_CHUNK_ROLE) {
+		null_key(w, "prompt_token_ids");
+		null_key(w, "prompt_text");
+	}
 	jw_end_object(w);
 }
 
@@ -130,13 +142,8 @@ message(struct json_writer *w, const struct sim_answer_head *h, const struct sim
 	null_key(w, "annotations");
 	null_key(w, "audio");
 	null_key(w, "function_call");
-	if (c->tool.p) {
+	if (c->tool.p)
 		tool_call(w, h, &call);
-	} else {
-		jw_key(w, "tool_calls");
-		jw_array(w);
-		jw_end_array(w);
-	}
 	null_key(w, "reasoning");
 	jw_end_object(w);
 }
@@ -159,18 +166,30 @@ answer(struct json_writer *w, const struct sim_answer_head *h, const struct sim_
 		jw_kv_str(w, "finish_reason", choices[i].finish);
 		null_key(w, "stop_reason");
 		null_key(w, "token_ids");
+		if (!h->chat) {
+			null_key(w, "prompt_logprobs");
+			null_key(w, "prompt_token_ids");
+		}
+		null_key(w, "routed_experts");
 		jw_end_object(w);
 	}
 	jw_end_array(w);
 	null_key(w, "service_tier");
-	null_key(w, "system_fingerprint");
+	jw_kv_str(w, "system_fingerprint", FINGERPRINT);
 	jw_key(w, "usage");
 	jw_object(w);
 	sim_render_usage(w, u);
 	null_key(w, "prompt_tokens_details");
+	null_key(w, "completion_tokens_details");
 	jw_end_object(w);
-	null_key(w, "prompt_logprobs");
+	if (h->chat) {
+		null_key(w, "prompt_logprobs");
+		null_key(w, "prompt_token_ids");
+		null_key(w, "prompt_text");
+	}
 	null_key(w, "kv_transfer_params");
+	null_key(w, "ec_transfer_params");
+	null_key(w, "metrics");
 	jw_end_object(w);
 }
 
@@ -204,11 +223,27 @@ error(struct buf *out, const struct sim_error *e)
 	jw_key(&w, "error");
 	jw_object(&w);
 	jw_kv_slice(&w, "message", e->message);
-	jw_kv_str(&w, "type", error_name(e->status));
+	jw_kv_str(&w, "type", e->unreadable ? sim_status_phrase(e->status) : error_name(e->status));
 	jw_kv_str(&w, "param", e->param);
 	jw_kv_uint(&w, "code", e->status);
 	jw_end_object(&w);
 	jw_end_object(&w);
+}
+
+static void
+too_long(struct buf *out, unsigned prompt_tok, uint64_t out_tok, unsigned limit_tok)
+{
+	if (out_tok > 0)
+		buf_addf(out,
+			 "max_tokens=%" PRIu64 " cannot be greater than max_model_len=%u. Please request fewer "
+			 "output tokens. (parameter=max_tokens, value=%" PRIu64 ")",
+			 out_tok, limit_tok, out_tok);
+	else
+		buf_addf(out,
+			 "This model's maximum context length is %u tokens. However, your prompt contains %u input "
+			 "tokens, which exceeds this limit even without any output tokens. Please reduce the length "
+			 "of the input prompt. (parameter=input_tokens, value=%u)",
+			 limit_tok, prompt_tok, prompt_tok);
 }
 
 static void
@@ -238,11 +273,23 @@ metrics(struct buf *out, const struct sim_face_stats *s)
 	snprintf(labels, sizeof(labels), "engine=\"0\",model_name=\"%s\"", s->model);
 	series(out, labels, "gauge", "num_requests_running", s->running);
 	series(out, labels, "gauge", "num_requests_waiting", s->waiting);
+	buf_addf(out,
+		 "# TYPE vllm:num_requests_waiting_by_reason gauge\n"
+		 "vllm:num_requests_waiting_by_reason{%s,reason=\"capacity\"} %u\n"
+		 "vllm:num_requests_waiting_by_reason{%s,reason=\"deferred\"} 0\n",
+		 labels, s->waiting, labels);
+	buf_addf(out,
+		 "# TYPE vllm:engine_sleep_state gauge\n"
+		 "vllm:engine_sleep_state{%s,sleep_state=\"awake\"} 1\n"
+		 "vllm:engine_sleep_state{%s,sleep_state=\"weights_offloaded\"} 0\n"
+		 "vllm:engine_sleep_state{%s,sleep_state=\"discard_all\"} 0\n",
+		 labels, labels, labels);
 	series(out, labels, "gauge", "kv_cache_usage_perc", s->kv_usage);
 	series(out, labels, "counter", "prefix_cache_queries_total", (double)s->prompt_tok);
 	series(out, labels, "counter", "prefix_cache_hits_total", (double)s->cached_tok);
 	series(out, labels, "counter", "num_preemptions_total", (double)s->preemptions);
 	series(out, labels, "counter", "prompt_tokens_total", (double)s->prompt_tok);
+	series(out, labels, "counter", "prompt_tokens_cached_total", (double)s->cached_tok);
 	series(out, labels, "counter", "generation_tokens_total", (double)s->generated_tok);
 	buf_addf(out,
 		 "# TYPE vllm:request_success_total counter\n"
@@ -250,8 +297,13 @@ metrics(struct buf *out, const struct sim_face_stats *s)
 		 "vllm:request_success_total{%s,finished_reason=\"stop\"} %" PRIu64 "\n"
 		 "vllm:request_success_total{%s,finished_reason=\"abort\"} %" PRIu64 "\n",
 		 labels, s->finished_length, labels, s->finished_stop, labels, s->aborted);
-	buf_add_str(out, "# TYPE vllm:time_to_first_token_seconds histogram\n");
 	sim_histogram_render(out, "vllm:time_to_first_token_seconds", labels, &s->ttft);
+	sim_histogram_render(out, "vllm:inter_token_latency_seconds", labels, &s->itl);
+	sim_histogram_render(out, "vllm:request_time_per_output_token_seconds", labels, &s->tpot);
+	sim_histogram_render(out, "vllm:e2e_request_latency_seconds", labels, &s->e2e);
+	sim_histogram_render(out, "vllm:request_queue_time_seconds", labels, &s->queue);
+	sim_histogram_render(out, "vllm:request_prefill_time_seconds", labels, &s->prefill);
+	sim_histogram_render(out, "vllm:request_decode_time_seconds", labels, &s->decode);
 	buf_addf(out,
 		 "# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{%s,block_size=\"16\",num_gpu_blocks=\"%" PRIu64
 		 "\"} 1\n",
@@ -265,14 +317,18 @@ const struct sim_personality sim_vllm = {
 	.error_type = "application/json",
 	.line_end = "\n",
 	.loading = SIM_LOADING_REFUSED,
+	.server = "uvicorn",
 	.head_at_once = true,
-	.detail_errors = true,
 	.done_after_error = true,
 	.takes_request_id = true,
+	.short_ids = true,
 	.only_json = true,
+	.detail_errors = true,
+	.bounds_max_tokens = true,
 	.chunk = chunk,
 	.answer = answer,
 	.error = error,
+	.too_long = too_long,
 	.stream_error = error,
 	.health = health,
 	.models = models,

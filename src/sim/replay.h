@@ -2,24 +2,19 @@
 /*
  * replay - recorded arrivals through the simulated engine, in virtual time.
  *
- * A trace is CSV with the columns t_ms, tenant, prompt_tokens, max_tokens, ttft_ms, total_ms, tokens_out, status; the last four
- * may be missing or empty and are filled by a run.  Rows stand in order of time.  The same seed gives the same figures.
+ * A trace is CSV with the columns t_ms, tenant, prompt_tokens, max_tokens, and in what a run writes also ttft_ms, total_ms,
+ * tokens_out, status.  Its header names them, in any order; rows stand in order of time.  The same seed gives the same figures.
  */
 #pragma once
 #include "base/diag.h"
 #include "base/str.h"
+#include "sim/host_cpu.h"
 #include "sim/step_time.h"
 
 #define REPLAY_TRACE_BYTES_MAX ((size_t)1 << 30)
 #define REPLAY_TENANTS_MAX 64
 #define REPLAY_TENANT_BYTES 64
-#define REPLAY_PROMPT_TOK_MAX 1000000
-
-struct replay_host {
-	const char *name;
-	double in_ms, in_sd_ms, request_ms, chunk_ms, idle_mean_ms, blank_share;
-	const char *about;
-};
+#define REPLAY_TOK_MAX 1000000 /* of a prompt, or of an answer */
 
 struct replay_row {
 	uint64_t t_us;
@@ -38,7 +33,7 @@ struct replay_trace {
 
 struct replay_options {
 	const struct step_preset *preset;
-	const struct replay_host *host;
+	const struct host_cpu *host;
 	uint64_t seed;
 	/* a token bucket for one tenant, a token a request; rate 0: none */
 	const char *bucket_tenant;
@@ -50,14 +45,9 @@ struct replay_quantiles {
 	double ttft_p50_ms, ttft_p90_ms, ttft_p99_ms, tpot_ms; /* NAN without rows; tpot: the median */
 };
 
-/* NULL for an unknown name. */
-const struct replay_host *replay_host_find(const char *name);
-/* A line each. */
-void replay_hosts_describe(struct buf *out);
-
 MUST_CHECK int replay_read(struct replay_trace *ret, struct slice csv, struct diag *diag);
 void replay_finish(struct replay_trace *t);
-/* Fills the rows: 0, or -EINVAL when a row can never be served. */
+/* Fills the rows: 0, or -EINVAL when a row can never be served, or nobody is the bucket's tenant. */
 MUST_CHECK int replay_run(struct replay_trace *t, const struct replay_options *o, struct diag *diag);
 /* Of one tenant's rows from @from_us on; quantiles by linear interpolation. */
 void replay_summarize(const struct replay_trace *t, unsigned tenant, uint64_t from_us,

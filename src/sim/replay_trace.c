@@ -4,7 +4,22 @@
 #include <stdlib.h>
 #include "sim/replay.h"
 
-#define COLUMNS 4 /* that are read */
+/* The columns that are read; others are passed over. */
+enum {
+	TIME,
+	TENANT,
+	PROMPT,
+	ANSWER,
+	COLUMNS
+};
+static const char *const column_names[COLUMNS] = { "t_ms", "tenant", "prompt_tokens", "max_tokens" };
+
+struct reader {
+	struct replay_trace *t;
+	unsigned at[COLUMNS], width; /* where each column stands, and how many there are */
+	struct diag *diag;
+	size_t line;
+};
 
 static struct slice
 cut(struct slice *rest, char at)
@@ -16,6 +31,16 @@ cut(struct slice *rest, char at)
 	rest->p += skip;
 	rest->n -= skip;
 	return head;
+}
+
+static struct slice
+cut_line(struct slice *rest)
+{
+	struct slice line = cut(rest, '\n');
+
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	return slice_trim(line);
 }
 
 /* The tenant's number, or -1 when there are too many or its name is too long. */
@@ -31,50 +56,92 @@ tenant_of(struct replay_trace *t, struct slice name)
 	return (int)t->n_tenants++;
 }
 
-static bool
-read_count(struct slice s, unsigned most, unsigned *ret)
+static int
+complain(struct reader *r, const char *what)
+{
+	diag_where(r->diag, "line %zu", r->line);
+	diag_what(r->diag, "%s", what);
+	return -EINVAL;
+}
+
+static int
+read_count(struct reader *r, struct slice s, unsigned column, unsigned *ret)
 {
 	uint64_t v;
 
-	if (slice_to_u64(slice_trim(s), &v) < 0 || v < 1 || v > most)
-		return false;
-	*ret = (unsigned)v;
-	return true;
+	if (slice_to_u64(s, &v) == 0 && v >= 1 && v <= REPLAY_TOK_MAX) {
+		*ret = (unsigned)v;
+		return 0;
+	}
+	diag_where(r->diag, "line %zu", r->line);
+	diag_what(r->diag, "%s '" SLICE_FMT "' is not a number in range", column_names[column],
+		  (int)MIN(s.n, (size_t)64), s.p);
+	diag_hint(r->diag, "from 1 to %d", REPLAY_TOK_MAX);
+	return -EINVAL;
 }
 
-/* NULL, or what is wrong with it. */
-static const char *
-read_row(struct replay_trace *t, struct slice line, struct replay_row *ret)
+static int
+read_tenant(struct reader *r, struct slice name, unsigned *ret)
 {
-	struct slice time = cut(&line, ','), tenant = slice_trim(cut(&line, ','));
+	int who = name.n > 0 ? tenant_of(r->t, name) : -1;
+
+	if (who >= 0) {
+		*ret = (unsigned)who;
+		return 0;
+	}
+	(void)complain(r, name.n > 0 ? "too many tenants, or too long a name" : "the tenant is missing");
+	diag_hint(r->diag, "up to %d tenants, names of up to %d bytes", REPLAY_TENANTS_MAX,
+		  REPLAY_TENANT_BYTES - 1);
+	return -EINVAL;
+}
+
+static int
+read_row(struct reader *r, struct slice line, struct replay_row *ret)
+{
+	struct slice v[COLUMNS] = { { 0 } };
 	double t_ms;
-	int who;
+	int e;
 
-	if (slice_to_double(slice_trim(time), &t_ms) < 0 || !(t_ms >= 0 && t_ms < 1e12))
-		return "t_ms is not a time";
+	for (unsigned i = 0; i < r->width; i++) {
+		struct slice field = slice_trim(cut(&line, ','));
+
+		for (unsigned c = 0; c < COLUMNS; c++)
+			if (r->at[c] == i)
+				v[c] = field;
+	}
+	if (slice_to_double(v[TIME], &t_ms) < 0 || !(t_ms >= 0 && t_ms < 1e12))
+		return complain(r, "t_ms is not a time in milliseconds");
 	*ret = (struct replay_row){ .t_us = (uint64_t)llround(t_ms * 1000) };
-	if (t->n > 0 && ret->t_us < t->rows[t->n - 1].t_us)
-		return "rows are not in order of time";
-	if (!read_count(cut(&line, ','), REPLAY_PROMPT_TOK_MAX, &ret->prompt_tok))
-		return "prompt_tokens is not a count";
-	if (!read_count(cut(&line, ','), REPLAY_PROMPT_TOK_MAX, &ret->max_tok))
-		return "max_tokens is not a count";
-	who = tenant_of(t, tenant);
-	if (who < 0)
-		return "too many tenants, or too long a name";
-	ret->tenant = (unsigned)who;
-	return NULL;
+	if (r->t->n > 0 && ret->t_us < r->t->rows[r->t->n - 1].t_us)
+		return complain(r, "t_ms is less than in the row before; rows must be in order of time");
+	e = read_count(r, v[PROMPT], PROMPT, &ret->prompt_tok);
+	if (e == 0)
+		e = read_count(r, v[ANSWER], ANSWER, &ret->max_tok);
+	if (e == 0)
+		e = read_tenant(r, v[TENANT], &ret->tenant);
+	return e;
 }
 
-static bool
-header_fits(struct slice line)
+static int
+read_header(struct reader *r, struct slice line)
 {
-	static const char *const names[COLUMNS] = { "t_ms", "tenant", "prompt_tokens", "max_tokens" };
+	unsigned found = 0;
 
-	for (unsigned i = 0; i < COLUMNS; i++)
-		if (!slice_eq(slice_trim(cut(&line, ',')), slice_of(names[i])))
-			return false;
-	return true;
+	while (line.n > 0) {
+		struct slice name = slice_trim(cut(&line, ','));
+
+		for (unsigned c = 0; c < COLUMNS; c++)
+			if (slice_eq(name, slice_of(column_names[c])) && !(found & 1u << c)) {
+				r->at[c] = r->width;
+				found |= 1u << c;
+			}
+		r->width++;
+	}
+	if (found == (1u << COLUMNS) - 1)
+		return 0;
+	(void)complain(r, "the header does not name all columns that are needed");
+	diag_hint(r->diag, "t_ms,tenant,prompt_tokens,max_tokens; others are passed over");
+	return -EINVAL;
 }
 
 static void
@@ -87,35 +154,40 @@ add_row(struct replay_trace *t, const struct replay_row *row)
 	t->rows[t->n++] = *row;
 }
 
+static int
+read_rows(struct reader *r, struct slice csv)
+{
+	int e = 0;
+
+	while (e == 0 && csv.n > 0) {
+		struct slice line = cut_line(&csv);
+		struct replay_row row;
+
+		r->line++;
+		if (line.n == 0)
+			continue;
+		e = read_row(r, line, &row);
+		if (e == 0)
+			add_row(r->t, &row);
+	}
+	if (e == 0 && r->t->n == 0)
+		e = complain(r, "there is no row behind the header");
+	return e;
+}
+
 int
 replay_read(struct replay_trace *ret, struct slice csv, struct diag *diag)
 {
-	struct slice header = cut(&csv, '\n');
-	const char *wrong = NULL;
-	size_t number = 1;
+	struct reader r = { .t = ret, .diag = diag, .line = 1 };
+	int e;
 
 	*ret = (struct replay_trace){ 0 };
-	if (header.n > 0 && header.p[header.n - 1] == '\r')
-		header.n--;
-	if (!header_fits(header))
-		wrong = "the header does not begin with t_ms,tenant,prompt_tokens,max_tokens";
-	while (!wrong && csv.n > 0) {
-		struct slice line = cut(&csv, '\n');
-		struct replay_row row;
-
-		number++;
-		if (line.n == 0)
-			continue;
-		wrong = read_row(ret, line, &row);
-		if (!wrong)
-			add_row(ret, &row);
-	}
-	if (!wrong)
-		return 0;
-	diag_where(diag, "line %zu", number);
-	diag_what(diag, "%s", wrong);
-	replay_finish(ret);
-	return -EINVAL;
+	e = read_header(&r, cut_line(&csv));
+	if (e == 0)
+		e = read_rows(&r, csv);
+	if (e < 0)
+		replay_finish(ret);
+	return e;
 }
 
 void

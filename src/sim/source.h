@@ -3,7 +3,8 @@
  * source - where the HTTP face gets its tokens from, and when.
  *
  * Two kinds: the scheduler core with a preset's step times, and a paced one for benchmarks of whatever stands in front,
- * which has no engine in it: every sequence gets a token each so many microseconds, all sequences at once.
+ * which has no engine in it: every sequence gets a token each so many microseconds, all sequences at once.  A third
+ * stands before one of them: the host's CPU.  All run under any clock: a replay gives them virtual time, the HTTP face real time.
  *
  * Clockless: times are microseconds of the simulation, given by the caller.  A sequence belongs to the caller and is known
  * to the source from source_start() until it was reported finished or source_abort().
@@ -23,6 +24,7 @@ struct sim_seq {
 	int64_t priority; /* lower first, where the engine has priorities */
 	/* found */
 	uint64_t cached_tok; /* of the prompt, found in the prefix cache; known with the first token */
+	uint64_t entered_us; /* its first step began; known with the first token */
 	/* the source's own */
 	struct heap_node node;
 	uint64_t due_us, made;
@@ -53,6 +55,7 @@ struct sim_source {
 /* First token at once, the others @interval_us apart; 0: all at once. */
 struct sim_source *sim_source_paced(uint64_t interval_us);
 
+struct host_cpu;
 struct step_preset;
 
 struct sim_step_options {
@@ -66,5 +69,8 @@ struct sim_step_options {
 
 /* An engine with continuous batching. */
 struct sim_source *sim_source_step(const struct sim_step_options *o);
+/* The CPU of @host before @engine, which then belongs to it; the same @seed gives the same times. */
+struct sim_source *
+sim_source_host(const struct host_cpu *host, struct sim_source *engine, uint64_t seed);
 /* The longest sequence that its KV cache holds: prompt and answer together.  A longer one would never be served. */
 uint64_t sim_source_step_max_tok(const struct sim_step_options *o);

@@ -30,7 +30,7 @@ paced_of(struct sim_source *src)
 static void
 start(struct sim_source *src, struct sim_seq *s, uint64_t now_us)
 {
-	s->due_us = now_us;
+	s->due_us = s->entered_us = now_us;
 	s->made = 0;
 	heap_push(&paced_of(src)->due, &s->node);
 }

@@ -17,6 +17,7 @@ struct step_source {
 	const struct step_preset *preset;
 	struct sched sched;
 	uint64_t ends_us[SCHED_BATCHES]; /* of the steps in flight, oldest first */
+	uint64_t steps, step_rows;
 	uint64_t prompts; /* started so far: one without token ids is like no other */
 	sim_tokens_fn fn; /* of the advance() that runs */
 	void *ctx;
@@ -45,16 +46,21 @@ add_to_load(struct step_load *l, const struct sched_entry *e)
 }
 
 static uint64_t
-step_us(const struct step_source *s, const struct sched_batch *b, bool was_idle)
+step_us(struct step_source *s, const struct sched_batch *b, uint64_t starts_us, bool was_idle)
 {
 	struct step_load load = { .was_idle = was_idle };
+
+	s->steps++;
+	s->step_rows += b->n;
 
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct sim_seq *seq = b->entries[i].q->owner;
 
 		add_to_load(&load, &b->entries[i]);
-		if (b->entries[i].entered && seq->made == 0)
+		if (b->entries[i].entered && b->entries[i].q->preemptions == 0) {
 			seq->cached_tok = b->entries[i].computed;
+			seq->entered_us = starts_us;
+		}
 	}
 	return (uint64_t)(step_time_ms(s->preset, &load) * 1000);
 }
@@ -68,7 +74,8 @@ plan(struct step_source *s, uint64_t now_us, bool was_idle)
 		uint64_t starts_us = i > 0 ? s->ends_us[i - 1] : now_us;
 		const struct sched_batch *b = sched_schedule(&s->sched);
 
-		s->ends_us[i] = starts_us + (b->n > 0 ? step_us(s, b, i == 0 && was_idle) : 0);
+		s->ends_us[i] =
+			starts_us + (b->n > 0 ? step_us(s, b, starts_us, i == 0 && was_idle) : 0);
 		if (b->n == 0)
 			return; /* nothing to do before the oldest is over */
 	}
@@ -144,6 +151,8 @@ stats(const struct sim_source *src, struct sim_face_stats *ret)
 	ret->running = s->sched.n_running;
 	ret->waiting = s->sched.n_waiting;
 	ret->preemptions = s->sched.counters.preemptions;
+	ret->steps = s->steps;
+	ret->step_rows = s->step_rows;
 	ret->kv_tokens = (uint64_t)blocks * BLOCK_TOK;
 	ret->kv_usage = 1 - (double)s->sched.kv.n_free / blocks;
 }

@@ -3,19 +3,20 @@
 #include <math.h>
 
 #define P(tokens_, ms_) { .tokens = (tokens_), .ms = (ms_) },
-#define X(name_, LIN, kv_ns_, skew_, pair_ms_, mix_ms_, idle_ms_, budget, seqs, blocks, about_)    \
-	{                                                                                          \
-		.name = (name_),                                                                   \
-		.about = (about_),                                                                 \
-		.lin = { LIN },                                                                    \
-		.kv_ns = (kv_ns_),                                                                 \
-		.skew = (skew_),                                                                   \
-		.pair_ms = (pair_ms_),                                                             \
-		.mix_ms = (mix_ms_),                                                               \
-		.idle_ms = (idle_ms_),                                                             \
-		.budget_tok = (budget),                                                            \
-		.max_seqs = (seqs),                                                                \
-		.kv_blocks = (blocks),                                                             \
+#define X(name_, LIN, kv_ns_, skew_, pair_ms_, mix_ms_, idle_ms_, budget, seqs, blocks, host_, about_) \
+	{                                                                                              \
+		.name = (name_),                                                                       \
+		.about = (about_),                                                                     \
+		.lin = { LIN },                                                                        \
+		.kv_ns = (kv_ns_),                                                                     \
+		.skew = (skew_),                                                                       \
+		.pair_ms = (pair_ms_),                                                                 \
+		.mix_ms = (mix_ms_),                                                                   \
+		.idle_ms = (idle_ms_),                                                                 \
+		.budget_tok = (budget),                                                                \
+		.max_seqs = (seqs),                                                                    \
+		.kv_blocks = (blocks),                                                                 \
+		.host = (host_),                                                                       \
 	},
 static const struct step_preset presets[] = {
 #include "sim/step_presets.def"

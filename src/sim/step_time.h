@@ -18,6 +18,7 @@ struct step_preset {
 	} lin[STEP_POINTS_MAX + 1]; /* ends with tokens 0 */
 	double kv_ns, skew, pair_ms, mix_ms, idle_ms;
 	unsigned budget_tok, max_seqs, kv_blocks;
+	const char *host; /* the host_cpu that it was fitted with */
 };
 
 /* What one step holds. */

@@ -11,6 +11,9 @@
 
 #define WORKLOAD_BYTES_MAX ((size_t)256 << 20)
 #define WORKLOAD_SEGMENTS_MAX 4096 /* of one prompt */
+#define WORKLOAD_REQUESTS_MAX (1u << 24)
+#define WORKLOAD_TOKENS_MAX (1u << 30) /* of a segment, an answer, a step, a model's length */
+#define WORKLOAD_BLOCK_TOK_MAX (1u << 16)
 #define WORKLOAD_BLOCKS_MAX (1u << 26)
 #define WORKLOAD_SEQS_MAX (1u << 20)
 #define WORKLOAD_STEPS_MAX 200000000u /* then it is given up */

@@ -64,6 +64,23 @@ prompt_tok(const struct workload_request *q)
 	return n;
 }
 
+static void
+explain_unfit(const struct run *r, const struct workload_request *q, struct diag *diag)
+{
+	const struct sched_params *p = &r->sched.p;
+	uint64_t n = prompt_tok(q);
+
+	diag_where(diag, "%s", q->id);
+	if (n == 0)
+		diag_what(diag, "the prompt is empty");
+	else if (n >= p->max_model_len)
+		diag_what(diag, "a prompt of %llu tokens is not below max_model_len, which is %u",
+			  (unsigned long long)n, p->max_model_len);
+	else
+		diag_what(diag, "a prompt of %llu tokens and an answer of %u can never fit in %u blocks of %u tokens",
+			  (unsigned long long)n, q->max_tok, p->blocks - 1, p->block_tok);
+}
+
 static int
 arrive(struct run *r, struct diag *diag)
 {
@@ -71,8 +88,7 @@ arrive(struct run *r, struct diag *diag)
 		struct workload_request *q = r->arrivals[r->n_arrived++];
 
 		if (!sched_fits(&r->sched, prompt_tok(q), q->max_tok)) {
-			diag_where(diag, "%s", q->id);
-			diag_what(diag, "prompt and answer do not fit max_model_len or num_blocks");
+			explain_unfit(r, q, diag);
 			return -EINVAL;
 		}
 		q->live = sched_add(&r->sched, q->segments, q->n_segments, q->max_tok, q->priority, q);

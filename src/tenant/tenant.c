@@ -28,20 +28,36 @@ over(struct tenant_refusal *why, enum tenant_limit limit, enum tenant_action act
 }
 
 bool
+tenant_may_wait(struct tenant *t, double tokens, uint64_t now_us, struct tenant_refusal *why)
+{
+	const struct tenant_limits *l = &t->limits;
+
+	if (l->rate_action == TENANT_REJECT && !token_bucket_has(&t->requests, 1.0, now_us))
+		return over(why, TENANT_LIMIT_RATE, TENANT_REJECT,
+			    token_bucket_wait_us(&t->requests, 1.0, now_us));
+	if (l->concurrency_action == TENANT_REJECT && l->max_concurrent &&
+	    t->active + t->waiting >= l->max_concurrent)
+		return over(why, TENANT_LIMIT_CONCURRENCY, TENANT_REJECT, CONCURRENCY_RETRY_US);
+	if (l->tokens_action == TENANT_REJECT && !token_bucket_has(&t->tokens, tokens, now_us))
+		return over(why, TENANT_LIMIT_TOKENS, TENANT_REJECT,
+			    token_bucket_wait_us(&t->tokens, tokens, now_us));
+	return true;
+}
+
+bool
 tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenant_ticket *ticket,
 	     struct tenant_refusal *why)
 {
 	const struct tenant_limits *l = &t->limits;
 
 	must(!ticket->tenant);
-	if (!token_bucket_unlimited(&t->requests) && token_bucket_level(&t->requests, now_us) < 1.0)
+	if (!token_bucket_has(&t->requests, 1.0, now_us))
 		return over(why, TENANT_LIMIT_RATE, l->rate_action,
 			    token_bucket_wait_us(&t->requests, 1.0, now_us));
 	if (l->max_concurrent && t->active >= l->max_concurrent)
 		return over(why, TENANT_LIMIT_CONCURRENCY, l->concurrency_action, CONCURRENCY_RETRY_US);
 	/* A request larger than the bucket may pass when the bucket is full, and overdraws it. */
-	if (!token_bucket_unlimited(&t->tokens) &&
-	    token_bucket_level(&t->tokens, now_us) < fmin(tokens, t->tokens.capacity))
+	if (!token_bucket_has(&t->tokens, tokens, now_us))
 		return over(why, TENANT_LIMIT_TOKENS, l->tokens_action,
 			    token_bucket_wait_us(&t->tokens, tokens, now_us));
 	token_bucket_take(&t->requests, 1.0, now_us);
@@ -83,7 +99,7 @@ headroom(struct token_bucket *b, double per_minute, uint64_t now_us, struct tena
 	if (token_bucket_unlimited(b))
 		return;
 	ret->limit = per_minute;
-	ret->remaining = fmax(0.0, floor(token_bucket_level(b, now_us)));
+	ret->remaining = fmax(0.0, floor(token_bucket_level(b, now_us) + 1e-6));
 	ret->reset_us = token_bucket_wait_us(b, b->capacity, now_us);
 }
 
@@ -98,17 +114,18 @@ tenant_headroom(struct tenant *t, uint64_t now_us, struct tenant_headroom *reque
 void
 tenant_duration(uint64_t us, char out[TENANT_DURATION_LEN])
 {
-	uint64_t ms = (us + 999) / 1000, s = ms / 1000;
+	/* Rounded up, so that who waits that long does not come too early. */
+	uint64_t ms = us / 1000 + (us % 1000 != 0), s = ms / 1000, up = s + (ms % 1000 != 0);
 
 	if (ms < 1000)
 		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 "ms", ms);
 	else if (s < 60 && ms % 1000)
-		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 ".%03us", s, (unsigned)(ms % 1000));
+		snprintf(out, TENANT_DURATION_LEN, "%gs", (double)ms / 1000);
 	else if (s < 60)
 		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 "s", s);
-	else if (s < 3600)
-		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 "m%" PRIu64 "s", s / 60, s % 60);
+	else if (up < 3600)
+		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 "m%" PRIu64 "s", up / 60, up % 60);
 	else
-		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 "h%" PRIu64 "m%" PRIu64 "s", s / 3600,
-			 s / 60 % 60, s % 60);
+		snprintf(out, TENANT_DURATION_LEN, "%" PRIu64 "h%" PRIu64 "m%" PRIu64 "s",
+			 up / 3600, up / 60 % 60, up % 60);
 }

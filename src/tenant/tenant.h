@@ -32,7 +32,8 @@ struct tenant {
 	struct tenant_limits limits;
 	struct token_bucket requests, tokens;
 	unsigned active; /* admitted and not released: queued or in an engine */
-	unsigned pins;	     /* requests that refer to it, with a ticket or without: it keeps its place */
+	unsigned waiting; /* requests that wait for a limit, without a ticket; the router counts them */
+	unsigned pins; /* requests that refer to it, with a ticket or without: it keeps its place */
 	struct tenant_usage usage;
 	struct list idle_link; /* on the table's list of unknown tenants, longest unused first */
 	uint64_t generation;   /* changes when the place gets another tenant */
@@ -82,6 +83,9 @@ struct tenant_refusal {
  * rate, concurrency, then ours: tokens.  False with @why filled on refusal. */
 bool tenant_admit(struct tenant *t, double tokens, uint64_t now_us, struct tenant_ticket *ticket,
 		  struct tenant_refusal *why);
+/* May a request of @tokens wait for a limit whose action is `queue`?  False with @why filled when one whose action is
+ * `reject` is over; for a concurrency cap those that wait already count too. */
+bool tenant_may_wait(struct tenant *t, double tokens, uint64_t now_us, struct tenant_refusal *why);
 /* Ends what the ticket holds, exactly once; further calls do nothing.  @tokens is what the request really used: the
  * difference to the reservation is charged or given back. */
 void tenant_settle(struct tenant_ticket *ticket, double tokens, uint64_t now_us);

@@ -16,7 +16,7 @@ token_bucket_level(struct token_bucket *b, uint64_t now_us)
 {
 	if (now_us > b->at_us) {
 		b->level = fmin(b->capacity,
-				b->level + (double)(now_us - b->at_us) * 1e-6 * b->rate_per_s);
+				b->level + (double)(now_us - b->at_us) * b->rate_per_s / 1e6);
 		b->at_us = now_us;
 	}
 	return b->level;
@@ -33,15 +33,28 @@ token_bucket_change(struct token_bucket *b, double rate_per_s, double capacity, 
 	b->level = was_off ? capacity : fmin(level, capacity);
 }
 
+/* What @need lacks; sums of many small refills are off by some last digits. */
+static double
+missing(struct token_bucket *b, double need, uint64_t now_us)
+{
+	double m = fmin(need, b->capacity) - token_bucket_level(b, now_us);
+
+	return m <= 1e-9 * fmax(1.0, b->capacity) ? 0 : m;
+}
+
+bool
+token_bucket_has(struct token_bucket *b, double need, uint64_t now_us)
+{
+	return token_bucket_unlimited(b) || missing(b, need, now_us) <= 0;
+}
+
 uint64_t
 token_bucket_wait_us(struct token_bucket *b, double need, uint64_t now_us)
 {
-	double missing;
-
 	if (token_bucket_unlimited(b))
 		return 0;
-	missing = fmin(need, b->capacity) - token_bucket_level(b, now_us);
-	return missing <= 0 ? 0 : (uint64_t)ceil(missing / b->rate_per_s * 1e6);
+	return (uint64_t)fmin(ceil(missing(b, need, now_us) / b->rate_per_s * 1e6),
+			      (double)TOKEN_BUCKET_WAIT_MAX_US);
 }
 
 void

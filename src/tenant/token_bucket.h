@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define TOKEN_BUCKET_WAIT_MAX_US 1000000000000000ull /* thirty years */
+
 struct token_bucket {
 	double rate_per_s; /* 0: unlimited */
 	double capacity;
@@ -21,7 +23,10 @@ void token_bucket_init(struct token_bucket *b, double rate_per_s, double capacit
 void token_bucket_change(struct token_bucket *b, double rate_per_s, double capacity, uint64_t now_us);
 /* The level at @now_us; times that run backwards count as no time. */
 double token_bucket_level(struct token_bucket *b, uint64_t now_us);
-/* Microseconds until the level is at least @need (capped at the capacity); 0 when it is. */
+/* True when @need (capped at the capacity) is in it, but for a rounding error: who comes back after
+ * token_bucket_wait_us() finds what it waited for. */
+bool token_bucket_has(struct token_bucket *b, double need, uint64_t now_us);
+/* Microseconds until token_bucket_has(); 0 when it is so, TOKEN_BUCKET_WAIT_MAX_US when that is ages away. */
 uint64_t token_bucket_wait_us(struct token_bucket *b, double need, uint64_t now_us);
 /* Takes (or, when negative, gives back) tokens; may overdraw. */
 void token_bucket_take(struct token_bucket *b, double tokens, uint64_t now_us);

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from support.program import run
+from support.program import TOP, run
 
 SHOWN = """\
 host: 127.0.0.1
@@ -85,6 +85,37 @@ def test_a_mistake_in_a_secret_is_placed_but_not_repeated(check):
     assert done.returncode == 1
     assert f"{done.path}:18:" in done.stderr and "SHA-256" in done.stderr
     assert "54g4" not in done.stderr
+
+
+SHIPPED = sorted(str(p.relative_to(TOP)) for p in (TOP / "configs").rglob("*.yaml"))
+ORIGINALS = """quickstart_fairness gate0_multi_model gate1_admission gate1_admission_off gate2_fairness_fifo gate2_fairness_drr
+gate2_fairness_drr_cap16 gate2_fairness_drr_ratelimit gate2_fairness_token_bucket gate2_fairness_token_bucket_n6
+gate2_fairness_fifo_token_bucket gate2_multi_tenant gate2_round_robin gate21_fairness_n8 gate21b_fifo_n8
+gate21b_tokenbucket_n8 gate22_fifo_n8 gate23_fairness_70b_tp4 gate24_fairness_mixtral_tp2 gate3_kv_eviction
+models/llama31_8b models/llama4_scout docker/quickstart-compose t2_cache_pressure_shadow""".split()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_file_is_good(name):
+    done = run("config", "check", TOP / name)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+def test_each_file_of_the_original_has_its_like():
+    assert {f"configs/{name}.yaml" for name in ORIGINALS} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name, section", [("gate3_kv_eviction", "cache_manager"),
+                                           ("t2_cache_pressure_shadow", "cache_pressure_admission")])
+def test_a_section_without_effect_is_taken_whole_with_one_word(name, section):
+    done = run("config", "check", TOP / f"configs/{name}.yaml")
+    assert done.stdout.count(f"notice: {section}: accepted whole") == 1
+
+
+def test_a_file_without_a_word_is_one_of_defaults(check):
+    for text in ("", "\n", "# later\n"):
+        done = check(text)
+        assert done.returncode == 0 and "no model is configured" in done.stdout, (text, done)
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "config/config.h"
 
 static struct config_errors errs;
@@ -75,6 +76,20 @@ every_mistake_is_named_with_its_place(void **state)
 		{ "models: [{model_id: a, engine: openai}]", "f.yaml:1:11", "needs an endpoint", "" },
 		{ "models: [{model_id: a, engine: openai, endpoint: ftp://x}]", "f.yaml:1:50",
 		  "no address", "" },
+		{ "models: [{model_id: a, engine: openai, endpoint: 'http://h:99999'}]",
+		  "f.yaml:1:50", "port from 1 to 65535", "" },
+		{ "models: [{model_id: a, engine: openai, endpoint: 'http://:80'}]", "f.yaml:1:50",
+		  "no host", "" },
+		{ "models: [{model_id: a, engine: openai, endpoint: 'http://[::1/v1'}]",
+		  "f.yaml:1:50", "no host", "" },
+		{ "models: [{model_id: a, engine: openai, endpoint: 'http://u@h/v1'}]",
+		  "f.yaml:1:50", "no host", "" },
+		{ "models: [{model_id: a, engine: openai, endpoint: 'http://h/v1?x=1'}]",
+		  "f.yaml:1:50", "a query", "" },
+		{ "models: [{model_id: a, engine: openai, endpoint: 'https://h/v1'}]",
+		  "f.yaml:1:50", "https", "" },
+		{ "models: [{model_id: a, endpoint_api_key: \"k\\r\\nX: y\"}]", "f.yaml:1:42",
+		  "a blank", "" },
 		{ "models: [{engine: sim}]", "f.yaml:1:11", "without model_id", "" },
 		{ "models: [{model_id: a, engine: sim}, {model_id: a, engine: sim}]", "f.yaml:1:39",
 		  "stands twice", "" },
@@ -199,11 +214,145 @@ nothing_is_limited_unless_the_file_says_so(void **state)
 	assert_true(c->tenants.defaults.rate_rpm <= 0 && c->tenants.defaults.tokens_rpm <= 0);
 	assert_int_equal(c->tenants.defaults.max_concurrent, 0);
 	assert_int_equal(c->max_concurrent, 0);
-	assert_true(has_notice(c, "600 requests a minute"));
 	config_unref(c);
-	c = parse_ok("models: [{model_id: a/B, engine: vllm}]\ntenant_defaults: {rate_limit_rpm: 600}");
-	assert_false(has_notice(c, "600 requests a minute"));
+}
+
+/* Also when an endpoint was added to the original's file, as this version wants it. */
+static void
+who_relied_on_a_silent_limit_is_told(void **state)
+{
+	static const struct {
+		const char *text;
+		bool rate, concurrent;
+	} rows[] = {
+		{ "models: [{model_id: a/B}]", true, true },
+		{ "models: [{model_id: a/B, endpoint: 'http://h:1'}]\ntenant_defaults: {priority: 1}",
+		  true, true },
+		{ "models: [{model_id: a/B}]\ntenant_defaults: {rate_limit_rpm: 6}", false, true },
+		{ "models: [{model_id: a/B}]\ntenant_defaults: {max_concurrent_requests: 6}", true, false },
+		{ "models: [{model_id: a/B}]\ntenant_defaults: {rate_limit_rpm: 6, max_concurrent_requests: 6}",
+		  false, false },
+		{ "models: [{model_id: a/B}]\ntenant_defaults: {rate_limit_rpm: 0, max_concurrent_requests: 0}",
+		  false, false },
+		{ "models: [{model_id: a/B}]\nscheduling: fair", false, false },
+		{ "models: [{model_id: a/B, engine: openai, endpoint: 'http://h:1'}]", false, false },
+		{ "", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config *c = parse_ok(rows[i].text);
+
+		assert_int_equal(has_notice(c, "600 requests a minute"), rows[i].rate);
+		assert_int_equal(has_notice(c, "64 requests at once"), rows[i].concurrent);
+		config_unref(c);
+	}
+}
+
+static void
+zero_is_off_against_the_defaults_and_null_inherits(void **state)
+{
+	struct config *c = parse_ok(
+		"tenant_defaults: {rate_limit_rpm: 6, rate_limit_tpm: 7, max_concurrent_requests: 8}\n"
+		"tenants:\n  - {id: free, rate_limit_rpm: 0, rate_limit_tpm: 0, max_concurrent_requests: 0}\n"
+		"  - {id: same, rate_limit_rpm: null, rate_limit_tpm: , max_concurrent_requests: ~}\n");
+	const struct tenant_limits *free_one = &rule(c, "free")->limits, *same = &rule(c, "same")->limits;
+
+	(void)state;
+	assert_true(free_one->rate_rpm <= 0 && free_one->tokens_rpm <= 0 &&
+		    free_one->max_concurrent == 0);
+	assert_true(same->rate_rpm == 6 && same->tokens_rpm == 7 && same->max_concurrent == 8);
 	config_unref(c);
+}
+
+/* What is shown says the same again, limits that are off against the defaults included. */
+static void
+what_is_shown_is_the_same_again(void **state)
+{
+	struct config *c = parse_ok(
+		"tenant_defaults: {rate_limit_rpm: 6, rate_limit_burst: 3, rate_limit_tpm: 7, max_concurrent_requests: 8}\n"
+		"organisations: [{id: lab, weight: 2}]\n"
+		"models: [{model_id: a, engine: sim, max_in_flight: 3}, {model_id: b, engine: vllm, extra_args: [--x]}]\n"
+		"tenants:\n  - {id: free, rate_limit_rpm: 0, rate_limit_tpm: 0, max_concurrent_requests: 0}\n"
+		"  - {id: own, rate_limit_rpm: 100, rate_limit_action: queue, organisation: lab}\n  - {id: same}\n");
+	struct buf first, second;
+
+	(void)state;
+	buf_init(&first, BUF_MAX_DEFAULT);
+	buf_init(&second, BUF_MAX_DEFAULT);
+	config_show(c, &first);
+	config_unref(c);
+	c = parse_ok(buf_cstr(&first));
+	config_show(c, &second);
+	assert_string_equal(buf_cstr(&first), buf_cstr(&second));
+	config_unref(c);
+	buf_finish(&first);
+	buf_finish(&second);
+}
+
+static void
+what_has_no_effect_yet_is_said(void **state)
+{
+	struct config *c = parse_ok("models: [{model_id: a, dtype: f16}, {model_id: b, extra_args: [-x], dtype: f16},"
+				    " {model_id: c, engine: sim, sim_host: h100}]");
+
+	(void)state;
+	assert_true(has_notice(c, "starts no engines: dtype, extra_args"));
+	assert_true(has_notice(c, "sim_host is without effect"));
+	config_unref(c);
+	c = parse_ok("models: [{model_id: a, engine: sim}]");
+	assert_int_equal(c->n_notices, 0);
+	config_unref(c);
+}
+
+/* Pointer arithmetic on no bytes at all was found here by a sanitizer. */
+static void
+a_file_that_says_nothing_is_one_of_defaults(void **state)
+{
+	static const char *const texts[] = {
+		"",  "\n", "\r\n \n", "# only words", "  # words\n\n#\n", "---\n", "--- # x\n...\n",
+		"{}"
+	};
+	char path[] = "/tmp/kw-config-XXXXXX";
+	int fd = mkstemp(path);
+	struct config *c = config_load(path, &errs);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(path);
+	assert_non_null(c);
+	assert_int_equal(c->port, 8080);
+	config_unref(c);
+	c = config_parse((struct slice){ NULL, 0 }, "f.yaml", &errs);
+	assert_non_null(c);
+	config_unref(c);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		c = parse_ok(texts[i]);
+		assert_int_equal(c->n_models, 0);
+		assert_int_equal(c->scheduling, CONFIG_FAIR);
+		config_unref(c);
+	}
+}
+
+static void
+endpoints_of_every_form_are_taken(void **state)
+{
+	static const char *const good[] = { "http://h",
+					    "http://h:1",
+					    "http://127.0.0.1:65535/v1",
+					    "http://[::1]:8000/x/",
+					    "http://[fe80::1]",
+					    "unix:/run/x.sock" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text),
+			 "models: [{model_id: a, engine: openai, endpoint: '%s'}]", good[i]);
+		config_unref(parse_ok(text));
+	}
 }
 
 static void
@@ -430,6 +579,12 @@ main(void)
 		cmocka_unit_test(secrets_are_never_shown),
 		cmocka_unit_test(tenants_inherit_field_by_field),
 		cmocka_unit_test(nothing_is_limited_unless_the_file_says_so),
+		cmocka_unit_test(who_relied_on_a_silent_limit_is_told),
+		cmocka_unit_test(zero_is_off_against_the_defaults_and_null_inherits),
+		cmocka_unit_test(what_is_shown_is_the_same_again),
+		cmocka_unit_test(what_has_no_effect_yet_is_said),
+		cmocka_unit_test(a_file_that_says_nothing_is_one_of_defaults),
+		cmocka_unit_test(endpoints_of_every_form_are_taken),
 		cmocka_unit_test(scheduling_comes_from_the_top_then_the_defaults_then_is_fair),
 		cmocka_unit_test(auth_is_keys_as_soon_as_there_is_one),
 		cmocka_unit_test(variables_are_replaced_in_values),

@@ -184,6 +184,20 @@ an_engine_that_has_neither_is_told_of(void **state)
 	assert_string_equal(engine_last_error(f->e), "GET /v1/models gave 404 and GET /health 404");
 }
 
+/* A proxy that knows nothing until its engine has come. */
+static void
+the_list_is_asked_for_again_after_health_failed(void **state)
+{
+	struct fixture *f = *state;
+
+	f->far.models_status = f->far.health_status = 404;
+	listen_and_start(f);
+	RUN_UNTIL(f, f->far.asked_health >= 1);
+	f->far.models_status = 200;
+	RUN_UNTIL_STATE(f, ENGINE_READY);
+	assert_string_equal(engine_last_error(f->e), "");
+}
+
 /* loss -------------------------------------------------------------------------------------------- */
 static void
 an_idle_engine_that_ends_is_lost_and_comes_back(void **state)
@@ -239,6 +253,48 @@ a_probe_that_hangs_while_tokens_flow_is_no_failure(void **state)
 	assert_int_equal(engine_get_state(f->e), ENGINE_READY);
 	assert_true(engine_last_progress_us(f->e) > 0);
 	/* Then nothing flows any more. */
+	RUN_UNTIL_STATE(f, ENGINE_LOST);
+}
+
+/* Even where one failure is enough: what flows while the probe hangs proves more. */
+static void
+progress_during_a_probe_outweighs_it(void **state)
+{
+	struct fixture *f = *state;
+	unsigned asked;
+
+	f->setup.times.timeout_us = 30000;
+	f->setup.times.lost_after = 1;
+	listen_and_start(f);
+	RUN_UNTIL_STATE(f, ENGINE_READY);
+	f->far.silent = true;
+	asked = f->far.asked;
+	RUN_UNTIL(f, f->far.asked > asked);
+	engine_note_progress(f->e, uv_now(&f->loop) * 1000 + 1000);
+	asked = f->far.asked;
+	RUN_UNTIL(f, f->far.asked > asked); /* the first one has failed */
+	assert_int_equal(engine_get_state(f->e), ENGINE_READY);
+	RUN_UNTIL_STATE(f, ENGINE_LOST);
+}
+
+static void
+progress_between_probes_begins_the_count_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	f->setup.times.lost_after = 2;
+	f->setup.times.starting_us = f->setup.times.ready_us = 100000;
+	listen_and_start(f);
+	RUN_UNTIL_STATE(f, ENGINE_READY);
+	f->far.models_status = 500;
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned asked = f->far.asked;
+
+		RUN_UNTIL(f, f->far.asked > asked);
+		run_for_us(f, 20000); /* it has failed */
+		engine_note_progress(f->e, uv_now(&f->loop) * 1000);
+		assert_int_equal(engine_get_state(f->e), ENGINE_READY);
+	}
 	RUN_UNTIL_STATE(f, ENGINE_LOST);
 }
 
@@ -387,9 +443,12 @@ main(void)
 		T(a_name_that_is_too_long_is_not_learned),
 		T(an_engine_without_a_list_is_asked_for_its_health),
 		T(an_engine_that_has_neither_is_told_of),
+		T(the_list_is_asked_for_again_after_health_failed),
 		T(an_idle_engine_that_ends_is_lost_and_comes_back),
 		T(an_engine_that_only_fails_once_is_not_lost),
 		T(a_probe_that_hangs_while_tokens_flow_is_no_failure),
+		T(progress_during_a_probe_outweighs_it),
+		T(progress_between_probes_begins_the_count_anew),
 		T(a_refused_request_makes_the_loss_known_at_once),
 		T(a_refused_request_alone_loses_nothing),
 		T(ages_are_told_from_the_last_change),

@@ -38,6 +38,19 @@ a_child_that_ends_at_once_says_why(void **state)
 	assert_string_equal(f->history, "failed ");
 }
 
+/* Our own log's time and level say nothing in a reason. */
+static void
+a_reason_is_without_time_and_level(void **state)
+{
+	struct fixture *f = *state;
+
+	log_set_level(LOG_ERROR);
+	use_script(f, "echo '2026-11-25T22:17:48.020983Z INFO  it was full' >&2; exit 1");
+	start(f);
+	RUN_UNTIL_STATE(f, ENGINE_FAILED);
+	assert_string_equal(engine_last_error(f->e), "ended with code 1: it was full");
+}
+
 static void
 a_child_that_a_signal_ends_says_so(void **state)
 {
@@ -155,6 +168,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_child_that_ends_at_once_says_why),
+		T(a_reason_is_without_time_and_level),
 		T(a_child_that_a_signal_ends_says_so),
 		T(a_child_that_cannot_be_started_is_failed),
 		T(a_child_that_talks_nonsense_is_failed_and_ended),

@@ -13,11 +13,11 @@ import tempfile
 
 BUCKET = ["--bucket", "flooder:10:10"]
 RUNS = {
-    "a100_solo": ["--host", "a100"],
-    "a100_fifo": ["--host", "a100"],
-    "a100_bucket": ["--host", "a100", *BUCKET],
-    "h100_n8": ["--preset", "h100-llama31-8b", "--host", "h100", *BUCKET],
-    "h100_fifo128": ["--preset", "h100-llama31-8b", "--host", "h100"],
+    "a100_solo": ["--preset", "a100-llama31-8b"],
+    "a100_fifo": ["--preset", "a100-llama31-8b"],
+    "a100_bucket": ["--preset", "a100-llama31-8b", *BUCKET],
+    "h100_n8": ["--preset", "h100-llama31-8b", *BUCKET],
+    "h100_fifo128": ["--preset", "h100-llama31-8b"],
 }
 LIMITS = {"tpot": 0.05, "p50": 0.10, "p99": 0.15}
 SEEDS = range(1, 21)

@@ -31,7 +31,7 @@ assert_event(const struct sim_personality *p, const struct sim_answer_head *h, s
 }
 
 static void
-vllm_speaks_as_its_source_says(void **state)
+vllm_speaks_as_the_real_one(void **state)
 {
 	struct sim_usage usage = { .prompt_tok = 9, .completion_tok = 3 };
 	struct sim_answer_head text = chat;
@@ -41,29 +41,51 @@ vllm_speaks_as_its_source_says(void **state)
 #define HEAD                                                                                       \
 	"data: {\"id\":\"chatcmpl-X\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"m\",\"choices\":["
 	assert_event(&sim_vllm, &chat, (struct sim_chunk){ .kind = SIM_CHUNK_ROLE },
-		     HEAD "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,"
-			  "\"finish_reason\":null}]}\n\n");
+		     HEAD
+		     "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,"
+		     "\"finish_reason\":null}],\"prompt_token_ids\":null,\"prompt_text\":null}\n\n");
 	assert_event(&sim_vllm, &chat, (struct sim_chunk){ .kind = SIM_CHUNK_TEXT, .text = SLICE("Hi") },
 		     HEAD "{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"logprobs\":null,\"finish_reason\":null,"
 			  "\"token_ids\":null}]}\n\n");
 	assert_event(&sim_vllm, &chat,
-		     (struct sim_chunk){ .kind = SIM_CHUNK_TEXT, .text = SLICE(""), .finish = "stop" },
-		     HEAD "{\"index\":0,\"delta\":{\"content\":\"\"},\"logprobs\":null,\"finish_reason\":\"stop\","
-			  "\"stop_reason\":null,\"token_ids\":null}]}\n\n");
-	assert_event(&sim_vllm, &chat, (struct sim_chunk){ .kind = SIM_CHUNK_USAGE, .usage = &usage },
+		     (struct sim_chunk){
+			     .kind = SIM_CHUNK_TEXT, .text = SLICE(""), .finish = "stop", .last = true },
 		     HEAD
-		     "],\"usage\":{\"prompt_tokens\":9,\"total_tokens\":12,\"completion_tokens\":3}}\n\n");
+		     "{\"index\":0,\"delta\":{\"content\":\"\"},\"logprobs\":null,\"finish_reason\":\"stop\","
+		     "\"stop_reason\":null,\"token_ids\":null}],\"system_fingerprint\":\"vllm-0.32.0-simulated\"}\n\n");
+	assert_event(&sim_vllm, &chat,
+		     (struct sim_chunk){ .kind = SIM_CHUNK_TEXT, .text = SLICE("Hi"), .usage = &usage },
+		     HEAD "{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"logprobs\":null,\"finish_reason\":null,"
+			  "\"token_ids\":null}],\"usage\":{\"prompt_tokens\":9,\"total_tokens\":12,\"completion_tokens\":3,"
+			  "\"completion_tokens_details\":null}}\n\n");
+	assert_event(&sim_vllm, &chat,
+		     (struct sim_chunk){ .kind = SIM_CHUNK_USAGE, .usage = &usage, .last = true },
+		     HEAD "],\"usage\":{\"prompt_tokens\":9,\"total_tokens\":12,\"completion_tokens\":3},"
+			  "\"system_fingerprint\":\"vllm-0.32.0-simulated\"}\n\n");
 #undef HEAD
 	assert_event(&sim_vllm, &text,
 		     (struct sim_chunk){ .kind = SIM_CHUNK_TEXT, .text = SLICE("a\"b") },
 		     "data: {\"id\":\"cmpl-X\",\"object\":\"text_completion\",\"created\":7,\"model\":\"m\",\"choices\":["
-		     "{\"index\":0,\"text\":\"a\\\"b\",\"logprobs\":null,\"finish_reason\":null,\"stop_reason\":null}]}\n\n");
+		     "{\"index\":0,\"text\":\"a\\\"b\",\"logprobs\":null,\"finish_reason\":null,\"stop_reason\":null,"
+		     "\"prompt_token_ids\":null,\"token_ids\":null}]}\n\n");
 }
 
 static void
 sglang_has_bare_ids_and_a_finish_without_content(void **state)
 {
+	struct sim_usage usage = { .prompt_tok = 9, .completion_tok = 3 };
+	struct sim_answer_head text = chat;
+
 	(void)state;
+	text.chat = false;
+	assert_event(&sim_sglang, &text,
+		     (struct sim_chunk){ .kind = SIM_CHUNK_TEXT, .text = SLICE("a") },
+		     "data: {\"id\":\"X\",\"object\":\"text_completion\",\"created\":7,\"model\":\"m\",\"choices\":["
+		     "{\"index\":0,\"text\":\"a\",\"logprobs\":null,\"finish_reason\":null,\"matched_stop\":null}],"
+		     "\"usage\":null}\n\n");
+	assert_event(&sim_sglang, &text, (struct sim_chunk){ .kind = SIM_CHUNK_USAGE, .usage = &usage },
+		     "data: {\"id\":\"X\",\"object\":\"text_completion\",\"created\":7,\"model\":\"m\",\"choices\":[],"
+		     "\"usage\":{\"prompt_tokens\":9,\"total_tokens\":12,\"completion_tokens\":3,\"reasoning_tokens\":0}}\n\n");
 #define HEAD                                                                                       \
 	"data: {\"id\":\"X\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"m\",\"choices\":["
 	assert_event(&sim_sglang, &chat, (struct sim_chunk){ .kind = SIM_CHUNK_ROLE },
@@ -79,9 +101,20 @@ sglang_has_bare_ids_and_a_finish_without_content(void **state)
 static void
 llamacpp_puts_choices_before_the_id(void **state)
 {
+	struct sim_usage usage = { .prompt_tok = 9, .completion_tok = 3, .cached_tok = 2 };
+	struct sim_answer_head text = chat;
+
 	(void)state;
-#define TAIL                                                                                          \
-	"],\"created\":7,\"id\":\"chatcmpl-X\",\"model\":\"m\",\"system_fingerprint\":\"b7000-sim\"," \
+	text.chat = false;
+	assert_event(&sim_llamacpp, &text,
+		     (struct sim_chunk){ .kind = SIM_CHUNK_FINISH, .finish = "length", .usage = &usage },
+		     "data: {\"choices\":[{\"text\":\"\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"length\"}],"
+		     "\"created\":7,\"model\":\"m\",\"system_fingerprint\":\"b7000-simulated\",\"object\":\"text_completion\","
+		     "\"usage\":{\"completion_tokens\":3,\"prompt_tokens\":9,\"total_tokens\":12,"
+		     "\"prompt_tokens_details\":{\"cached_tokens\":2}},\"id\":\"chatcmpl-X\","
+		     "\"timings\":{\"cache_n\":2,\"prompt_n\":7,\"predicted_n\":3}}\n\n");
+#define TAIL                                                                                                \
+	"],\"created\":7,\"id\":\"chatcmpl-X\",\"model\":\"m\",\"system_fingerprint\":\"b7000-simulated\"," \
 	"\"object\":\"chat.completion.chunk\"}\n\n"
 	assert_event(&sim_llamacpp, &chat, (struct sim_chunk){ .kind = SIM_CHUNK_ROLE },
 		     "data: {\"choices\":[{\"finish_reason\":null,\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null}}" TAIL);
@@ -196,7 +229,7 @@ errors_have_the_shape_of_each_engine(void **state)
 	static const char *const expected[] = {
 		"{\"error\":{\"message\":\"no\",\"type\":\"NotFoundError\",\"param\":\"model\",\"code\":404}}",
 		"{\"object\":\"error\",\"message\":\"no\",\"type\":\"NotFoundError\",\"param\":\"model\",\"code\":404}",
-		"{\"error\":{\"code\":404,\"message\":\"no\",\"type\":\"not_found_error\"}}",
+		"{\"error\":{\"message\":\"no\",\"type\":\"not_found_error\",\"code\":404}}",
 		"<html><title>404</title><body>no</body></html>\n",
 	};
 	struct sim_error e = { .status = 404, .message = SLICE("no"), .param = "model" };
@@ -224,6 +257,16 @@ metrics_have_the_names_of_each_engine(void **state)
 	struct sim_face_stats s = {
 		.model = "m", .running = 3, .waiting = 2, .kv_usage = 0.5, .kv_tokens = 1600
 	};
+	static const char *const llamacpp[] = {
+		"\nllamacpp:prompt_seconds_total ",
+		"\nllamacpp:tokens_predicted_seconds_total ",
+		"\nllamacpp:n_decode_total ",
+		"\nllamacpp:n_tokens_max ",
+		"\nllamacpp:n_busy_slots_per_decode ",
+		"\nllamacpp:prompt_tokens_seconds ",
+		"\nllamacpp:predicted_tokens_seconds ",
+		"\nllamacpp:requests_deferred 2\n",
+	};
 	struct buf out;
 
 	(void)state;
@@ -245,6 +288,8 @@ metrics_have_the_names_of_each_engine(void **state)
 	buf_clear(&out);
 	sim_llamacpp.metrics(&out, &s);
 	assert_non_null(strstr(buf_cstr(&out), "\nllamacpp:requests_processing 3\n"));
+	for (unsigned i = 0; i < ARRAY_LEN(llamacpp); i++)
+		assert_non_null(strstr(buf_cstr(&out), llamacpp[i]));
 	buf_finish(&out);
 }
 
@@ -252,7 +297,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(vllm_speaks_as_its_source_says),
+		cmocka_unit_test(vllm_speaks_as_the_real_one),
 		cmocka_unit_test(sglang_has_bare_ids_and_a_finish_without_content),
 		cmocka_unit_test(llamacpp_puts_choices_before_the_id),
 		cmocka_unit_test(every_personality_is_understood),
