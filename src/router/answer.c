@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What the client reads: heads, refusals, failures, and the signs of life of a stream that waits. */
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
