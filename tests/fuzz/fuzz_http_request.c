@@ -97,11 +97,12 @@ on_close(void *ctx, struct http_exchange *x, enum http_close why)
 	r->open = false;
 }
 
-static void
-render_refusal(void *ctx, enum http_refusal what, const char *detail, struct buf *body)
+static unsigned
+render_refusal(void *ctx, const struct http_refused *why, struct buf *body)
 {
-	(void)ctx, (void)what;
-	buf_add_str(body, detail);
+	(void)ctx;
+	buf_add_str(body, why->detail);
+	return why->status;
 }
 
 static const struct http_server_ops ops = { on_head, on_body, on_body_end, on_close, render_refusal };
