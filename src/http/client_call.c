@@ -93,6 +93,8 @@ on_headers_complete(llhttp_t *p)
 
 	if (p->http_major != 1 || p->http_minor > 1)
 		return parse_fail(c, "the answer is not HTTP/1.0 or HTTP/1.1");
+	if (p->status_code < 100)
+		return parse_fail(c, "the answer has no status");
 	if (p->status_code == 101)
 		return parse_fail(c, "the engine wants to switch protocols");
 	p->upgrade = 0;
