@@ -80,7 +80,8 @@ framing_is_plain(const llhttp_t *p, const struct http_headers *h)
 				return false;
 		}
 	}
-	return lengths + codings <= 1;
+	/* What the parser does not take for chunked, "chunked" and a tab, it would read to the end of the connection. */
+	return lengths + codings <= 1 && (codings != 0) == ((p->flags & F_CHUNKED) != 0);
 }
 
 static int
