@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """What an engine's errors, cuts and nonsense become, and when a request is sent twice."""
-import asyncio
 import json
 
 import pytest

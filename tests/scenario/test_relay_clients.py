@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: MIT
+"""Clients that are slow, early, malformed, huge or many: bounded, and nobody else notices."""
+import json
+import pathlib
+import socket
+import threading
+import time
+
+import pytest
+
+from support.engine import chunk, well_behaved
+from support.relay import CHAT, DONE, answers, chat, finish, lines_of, metric, post, posts, stream_body, token
+from support.waiting import wait_for
+from support.wire import Connection, ask, request_bytes
+
+JSON = {"Content-Type": "application/json"}
+POST = f"POST {CHAT} HTTP/1.1\r\nHost: a\r\n"
+
+
+def resident_mib(program):
+    return int(pathlib.Path(f"/proc/{program.pid}/statm").read_text().split()[1]) * 4096 / (1 << 20)
+
+
+def flood(events):
+    """Streams that many events of 16 KiB, unless the gateway leaves."""
+    async def behaviour(request, reply):
+        await reply.start_stream()
+        piece = token("x" * (16 << 10))
+        for _ in range(events if request.json().get("user") == "slow" else 20):
+            await reply.piece(piece)
+        await reply.piece(finish() + DONE)
+        await reply.finish()
+    return posts(behaviour)
+
+
+def small_window(port):
+    """A client whose kernel takes little for it."""
+    c = Connection.__new__(Connection)
+    c.sock = socket.socket()
+    c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    c.sock.settimeout(20)
+    c.sock.connect(("127.0.0.1", port))
+    c.pending, c.eof = b"", False
+    return c
+
+
+def test_a_client_that_does_not_read_is_cut_off_and_counted_and_costs_little(engine, gateway, tmp_path):
+    path = tmp_path / "access.jsonl"
+    g = gateway(engine, access_log=str(path), model={"max_in_flight": 100})
+    engine.behaviour = flood(100000)
+    before = resident_mib(g)
+    slow = [small_window(g.port) for _ in range(20)]
+    for c in slow:
+        c.send(request_bytes("POST", CHAT, {}, chat(stream=True, user="slow")))
+    others = [stream_body(g.port) for _ in range(10)]
+    assert all(r.complete and r.body.endswith(DONE) for r in others)
+    wait_for(lambda: metric(g.port, "kvwarden_http_slow_clients_aborted_total") == 20, "all are cut off")
+    assert resident_mib(g) - before < 100, "20 clients at most 1 MiB each, and the kernel's part is not ours"
+    wait_for(lambda: engine.in_flight == 0, "the engine is free of them")
+    lines = wait_for(lambda: [d for d in lines_of(path) if d["reason"] == "client_slow"][19:] and lines_of(path), "the log")
+    assert len([d for d in lines if d["reason"] == "client_slow" and d["status"] == 200]) == 20
+    assert metric(g.port, "kvwarden_in_flight") == 0
+    assert metric(g.port, "kvwarden_http_buffered_bytes") < 100000
+    for c in slow:
+        c.close()
+
+
+def test_what_is_read_ahead_is_bounded(engine, gateway):
+    hold = engine.new_event()
+    engine.behaviour = posts(lambda request, reply: hold.wait())
+    g = gateway(engine)
+    with Connection(g.port) as c:
+        c.send(request_bytes("POST", CHAT, {}, chat()))
+        wait_for(lambda: engine.in_flight == 1, "it is in work")
+        try:
+            for _ in range(100):
+                c.send(b"x" * 4096)
+                time.sleep(0.002)
+        except ConnectionError:
+            pass
+        assert c.closed_by_peer() == b""
+    assert engine.requests[0].left.wait(20), "the request in work is given up with its connection"
+    assert metric(g.port, "kvwarden_http_readahead_aborted_total") == 1
+
+
+def test_pipelined_requests_are_answered_in_order(engine, gateway):
+    async def by_user(request, reply):
+        await reply.json({"user": request.json()["user"]})
+
+    g = gateway(engine)
+    engine.behaviour = posts(by_user)
+    with Connection(g.port) as c:
+        c.send(b"".join(request_bytes("POST", CHAT, {}, chat(user=str(i))) for i in range(20))
+               + request_bytes("DELETE", CHAT) + request_bytes("GET", "/health")
+               + request_bytes("POST", CHAT, {}, b"{") + request_bytes("POST", CHAT, {}, chat(user="last")))
+        assert [c.response().json()["user"] for _ in range(20)] == [str(i) for i in range(20)]
+        assert [c.response().status for _ in range(3)] == [405, 200, 400]
+        assert c.response().json() == {"user": "last"}
+    assert engine.connections <= 2, "one after the other"
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"model":"other"}', b'{}'])
+def test_keep_alive_survives_errors_that_were_read_whole(engine, gateway, body):
+    g = gateway(engine)
+    with Connection(g.port) as c:
+        for _ in range(3):
+            c.send(request_bytes("POST", CHAT, {}, body))
+            assert c.response().status in (400, 404)
+        c.send(request_bytes("POST", CHAT, {}, chat(stream=True)))
+        assert c.response().body.endswith(DONE)
+
+
+def test_an_error_in_the_middle_of_a_body_closes_the_connection(engine, gateway):
+    g = gateway(engine)
+    with Connection(g.port) as c:
+        c.send(POST + 'Content-Length: 1000\r\n\r\n{"model":1' + " " * 100)
+        response = c.response()
+        assert response.status == 400 and response.error()["param"] == "model"
+        assert response.header("connection") == "close"
+        assert c.closed_by_peer() == b""
+
+
+def test_expect_is_answered_after_the_checks_of_the_head(engine, gateway):
+    g = gateway(engine, auth="keys", tenants=[{"id": "t", "api_keys": ["sk-client-0123456789"]}])
+    body = json.dumps(chat()).encode()
+    head = POST + f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n"
+    with Connection(g.port) as c:
+        c.send(head + "\r\n")
+        response = c.response()
+        assert response.status == 401 and response.error()["code"] == "invalid_api_key"
+        assert response.header("x-should-retry") == "false"
+        c.closed_by_peer()
+    with Connection(g.port) as c:
+        c.send(head + "Authorization: Bearer sk-client-0123456789\r\n\r\n")
+        assert c.head().status == 100
+        c.send(body)
+        assert c.response().status == 200
+    assert len(engine.requests) == 1 and engine.requests[0].header("expect") is None
+
+
+def test_a_body_that_does_not_come_is_408(engine, gateway, tmp_path):
+    path = tmp_path / "access.jsonl"
+    g = gateway(engine, http={"body_s": 0.3, "head_s": 0.3}, access_log=str(path))
+    with Connection(g.port) as c:
+        c.send(POST + 'Content-Length: 100\r\n\r\n{"model"')
+        response = c.response()
+        assert response.status == 408 and response.error()["code"] == "request_timeout"
+        assert c.closed_by_peer() == b""
+    line = wait_for(lambda: lines_of(path), "the access log")[0]
+    assert (line["status"], line["reason"]) == (408, "body_timeout")
+    with Connection(g.port) as c:
+        c.send("POST /v1/chat/comp")
+        assert c.response().status == 408
+    assert engine.requests == []
+
+
+def test_a_slow_loris_is_closed_and_others_are_served(engine, gateway):
+    g = gateway(engine, http={"head_s": 0.5, "body_s": 0.5})
+    slow = [Connection(g.port) for _ in range(100)]
+    for i, c in enumerate(slow):
+        c.send(POST if i % 2 else POST + "Content-Length: 10\r\n\r\n{")
+    stop = threading.Event()
+
+    def drip():
+        while not stop.wait(0.1):
+            for c in slow[1::2]:
+                try:
+                    c.send("X-A: b\r\n")
+                except OSError:
+                    pass
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    try:
+        for _ in range(10):
+            assert stream_body(g.port).complete
+        for c in slow:
+            assert c.response().status == 408
+    finally:
+        stop.set()
+        dripping.join()
+    assert all(r.json() == chat(stream=True, stream_options={"include_usage": True}) for r in engine.requests)
+
+
+@pytest.mark.parametrize("text, status, reason", [
+    (POST + "Content-Length: 2000\r\n\r\n", 413, None),
+    (POST + "Transfer-Encoding: chunked\r\n\r\n7d0\r\n" + '"' + "x" * 1999, 413, "bad_body"),
+    ("POST /v1/" + "x" * 300 + " HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", 414, None),
+    (POST + "X: " + "x" * 2000 + "\r\nContent-Length: 2\r\n\r\n{}", 431, None),
+    (POST + "X: x\r\n" * 20 + "Content-Length: 2\r\n\r\n{}", 431, None),
+    (POST + "Content-Length: 2\r\nExpect: tea\r\n\r\n{}", 417, None),
+    (POST + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad_body"),
+    (POST + "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}", 400, None),
+    (POST + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, None),
+    (f"POST {CHAT} HTTP/2.0\r\nHost: a\r\nContent-Length: 2\r\n\r\n{{}}", 505, None),
+])
+def test_what_is_too_big_or_odd_has_the_api_s_error_shape(engine, gateway, tmp_path, text, status, reason):
+    path = tmp_path / "access.jsonl"
+    g = gateway(engine, http={"body_bytes": 1500, "uri_bytes": 256, "head_bytes": 1024, "headers": 10}, access_log=str(path))
+    with Connection(g.port) as c:
+        c.send(text)
+        response = c.response()
+        assert response.status == status and response.error()["message"]
+        c.closed_by_peer()
+    if reason:
+        line = wait_for(lambda: lines_of(path), "the access log")[0]
+        assert (line["status"], line["reason"]) == (status, reason)
+    assert engine.requests == []
+
+
+def test_a_post_without_a_length_is_400_for_its_empty_body(engine, gateway):
+    g = gateway(engine)
+    with Connection(g.port) as c:
+        c.send(POST + "\r\n")
+        assert c.response().status in (400, 411)
+    assert engine.requests == []
+
+
+def test_a_body_of_32_mib_passes_and_one_more_byte_does_not(engine, gateway):
+    g = gateway(engine)
+    start, end = b'{"model":"m","x":"', b'"}'
+    body = start + b"y" * ((32 << 20) - len(start) - len(end)) + end
+    assert post(g.port, body).status == 200
+    assert engine.requests[0].body == body
+    with Connection(g.port) as c:
+        c.send(POST + f"Content-Length: {len(body) + 1}\r\n\r\n")
+        assert c.response().status == 413
+    assert len(engine.requests) == 1
+    wait_for(lambda: metric(g.port, "kvwarden_http_buffered_bytes") == 0, "the body's memory is back")
+
+
+def test_a_body_of_ones_is_checked_without_stalling_a_stream(engine, gateway):
+    """32 MiB of [1,1,1… is one of the slowest to check: other streams go on meanwhile."""
+    import asyncio
+
+    async def ticks(request, reply):
+        if "stream" not in request.json():
+            return await well_behaved(request, reply)
+        await reply.start_stream()
+        for _ in range(150):
+            await reply.event(chunk("a"))
+            await asyncio.sleep(0.01)
+        await reply.piece(finish() + DONE)
+        await reply.finish()
+
+    g = gateway(engine)
+    engine.behaviour = posts(ticks)
+    body = b'{"model":"m","input":[' + b"1," * ((32 << 19) - 20) + b"1"
+    with Connection(g.port) as c, Connection(g.port) as big:
+        c.send(request_bytes("POST", CHAT, {}, chat(stream=True)))
+        pieces = c.body_pieces(c.head())
+        next(pieces)
+        sent = threading.Thread(target=lambda: big.send(
+            f"POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body))
+        sent.start()
+        gaps, last = [], time.monotonic()
+        for _ in pieces:
+            gaps.append(time.monotonic() - last)
+            last = time.monotonic()
+        sent.join()
+        assert big.response().status == 400, "the list does not end"
+    assert max(gaps) < 1.0, f"a stream stalled for {max(gaps):.3f} s"
+    assert len(engine.requests) == 1
+    assert ask(g.port, "GET", "/live").status == 200
+
+
+def test_bodies_over_all_are_bounded(engine, gateway):
+    hold = engine.new_event()
+    engine.behaviour = posts(lambda request, reply: hold.wait())
+    g = gateway(engine, http={"buffered_bytes": 4 << 20}, model={"max_in_flight": 1})
+    body = b'{"model":"m","x":"' + b"y" * (1 << 20) + b'"}'
+    clients = [Connection(g.port) for _ in range(6)]
+    refused = 0
+    for c in clients:
+        try:
+            c.send(request_bytes("POST", CHAT, {}, body))
+        except ConnectionError:
+            pass
+    wait_for(lambda: metric(g.port, "kvwarden_rejects_total", reason="overloaded") >= 2, "those over the bound are refused")
+    refused = int(metric(g.port, "kvwarden_rejects_total", reason="overloaded"))
+    assert 2 <= refused <= 5
+    for c in clients:
+        c.close()
+    wait_for(lambda: metric(g.port, "kvwarden_http_buffered_bytes") == 0, "all is back")
+
+
+def test_a_large_answer_of_known_length_passes(engine, gateway):
+    g = gateway(engine)
+    big = {"data": ["x" * 1000] * 2000}
+    engine.behaviour = answers(big)
+    with small_window(g.port) as c:
+        c.send(request_bytes("POST", "/v1/embeddings", {}, chat()))
+        assert c.response().json() == big
+
+
+@pytest.mark.load
+def test_a_thousand_streams_are_all_with_the_engine_at_once(engine, gateway):
+    go = engine.new_event()
+
+    async def together(request, reply):
+        await reply.start_stream()
+        await reply.event(chunk("a"))
+        await go.wait()
+        await reply.piece(finish() + DONE)
+        await reply.finish()
+
+    engine.behaviour = posts(together)
+    g = gateway(engine, model={"max_in_flight": 1000})
+    clients = [Connection(g.port) for _ in range(1000)]
+    try:
+        for c in clients:
+            c.send(request_bytes("POST", CHAT, {}, chat(stream=True)))
+        wait_for(lambda: engine.in_flight == 1000, "all are there", patience_s=60)
+        extra = Connection(g.port)
+        extra.send(request_bytes("POST", CHAT, {}, chat(stream=True)))
+        wait_for(lambda: metric(g.port, "kvwarden_queue_depth") == 1, "one more waits")
+        assert engine.in_flight == 1000
+        engine.on_loop(go.set)
+        for c in [*clients, extra]:
+            response = c.response()
+            assert response.complete and response.body == token("a") + finish() + DONE
+        extra.close()
+    finally:
+        for c in clients:
+            c.close()
+    wait_for(lambda: metric(g.port, "kvwarden_in_flight") == 0, "all permits are back")
