@@ -202,6 +202,8 @@ static void
 add_text_chunk(struct sim_gen *g, struct sim_line *l, struct buf *out, struct slice text,
 	       bool first, const char *finish)
 {
+	const struct sim_personality *p = g->face->o.personality;
+	bool skips = g->chat ? p->chat_skips_empty : p->text_skips_empty;
 	struct sim_chunk c = { .kind = SIM_CHUNK_TEXT, .index = l->index, .text = text, .finish = finish };
 
 	if (g->ask.tool[0] && g->chat) {
@@ -209,7 +211,7 @@ add_text_chunk(struct sim_gen *g, struct sim_line *l, struct buf *out, struct sl
 		if (first)
 			c.tool = slice_of(g->ask.tool);
 	}
-	if (!finish && text.n == 0 && g->face->o.personality->skips_empty && c.kind == SIM_CHUNK_TEXT)
+	if (!finish && text.n == 0 && skips && c.kind == SIM_CHUNK_TEXT)
 		return;
 	add_chunk(g, out, c);
 }

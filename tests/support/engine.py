@@ -194,10 +194,13 @@ class Engine:
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                assert watch.result() == b"", "the gateway pipelines"
+                # a reset is a way to leave too: what the gateway had not read yet makes its close one
+                assert isinstance(watch.exception(), ConnectionError) or watch.result() == b"", "the gateway pipelines"
                 request.left.set()
                 work.cancel()
                 return False
+            if isinstance(work.exception(), ConnectionError):
+                request.left.set()
             work.result()
             if watch.done():
                 return False
