@@ -56,8 +56,9 @@ struct http_server_ops {
 	void (*on_body_end)(void *ctx, struct http_exchange *x);
 	/* The exchange is over; @x and all slices of its head are dead after this call.  Called once for each on_head. */
 	void (*on_close)(void *ctx, struct http_exchange *x, enum http_close why);
-	/* Fills @body with the error in the API's own shape (JSON). */
-	void (*render_refusal)(void *ctx, enum http_refusal what, const char *detail, struct buf *body);
+	/* Fills @body with the error in the API's own shape (JSON).  @path: of the request, as much as is known of it. */
+	void (*render_refusal)(void *ctx, enum http_refusal what, struct slice path,
+			       const char *detail, struct buf *body);
 };
 
 struct http_server_stats {

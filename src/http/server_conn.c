@@ -183,7 +183,8 @@ conn_refuse(struct http_conn_server *c, enum http_refusal what, const char *deta
 		return;
 	}
 	buf_init(&body, 64 << 10);
-	c->srv->ops->render_refusal(c->srv->ctx, what, detail, &body);
+	c->srv->ops->render_refusal(c->srv->ctx, what, c->x->target.n ? http_path(c->x) : SLICE(""),
+				    detail, &body);
 	c->keep_alive = false;
 	c->body_wanted = false;
 	c->linger = true;

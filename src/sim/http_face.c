@@ -144,7 +144,7 @@ on_close(void *ctx, struct http_exchange *x, enum http_close why)
 }
 
 static void
-render_refusal(void *ctx, enum http_refusal what, const char *detail, struct buf *body)
+render_refusal(void *ctx, enum http_refusal what, struct slice path, const char *detail, struct buf *body)
 {
 	static const unsigned status[HTTP_REFUSALS] = {
 		[HTTP_REFUSE_BAD_REQUEST] = 400, [HTTP_REFUSE_TIMEOUT] = 408,
@@ -156,6 +156,7 @@ render_refusal(void *ctx, enum http_refusal what, const char *detail, struct buf
 	struct sim_face *f = ctx;
 	struct sim_error e = { .status = status[what], .message = slice_of(detail) };
 
+	(void)path;
 	f->o.personality->error(body, &e);
 }
 

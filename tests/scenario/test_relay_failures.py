@@ -154,13 +154,14 @@ def test_an_answer_that_is_none_is_502(engine, gateway, name):
     assert post(g.port, chat()).status == 200
 
 
+@pytest.mark.parametrize("nonsense", [b"", b"5\r\nda", b"zz\r\n", b"2\r\nxxxx"])
 @pytest.mark.parametrize("tail", [b"", b"data: {\"choices", token("x" * (2 << 20))[:1 << 20], token("x" * (2 << 20))[:1500000]])
-def test_a_stream_that_is_cut_ends_with_one_error_event_and_no_done(engine, gateway, tail):
+def test_a_stream_that_is_cut_ends_with_one_error_event_and_no_done(engine, gateway, tail, nonsense):
     async def cuts(request, reply):
         await reply.start_stream()
         await reply.event(chunk("a"))
         await reply.piece(tail or b": x\n\n")
-        await reply.raw(b"5\r\nda")
+        await reply.raw(nonsense)
         reply.keep = False
 
     g = gateway(engine)
@@ -241,6 +242,19 @@ def test_an_answer_without_a_body_passes(engine, gateway):
     engine.behaviour = says(b"HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n", cut=False)
     response = post(g.port, chat())
     assert response.status == 204 and response.header("x-a") == "b"
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified", b"205 Reset Content"])
+@pytest.mark.parametrize("body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+                                  b"\r\nhello"])
+def test_a_body_where_none_may_be_does_no_harm(engine, gateway, status, body):
+    g = gateway(engine)
+    engine.behaviour = says(b"HTTP/1.1 " + status + b"\r\n" + body)
+    with Connection(g.port) as c:
+        c.send(request_bytes("POST", CHAT, {}, chat()))
+        assert c.head().status in (int(status[:3]), 502)
+    engine.behaviour = well_behaved
+    assert post(g.port, chat()).status == 200
 
 
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])

@@ -192,6 +192,19 @@ def test_errors_of_messages_have_anthropic_s_shape(engine, gateway, body, status
     assert set(answer["error"]) == {"type", "message"}
 
 
+@pytest.mark.parametrize("text, status, kind", [
+    ("Content-Length: 2000000\r\n\r\n", 413, "request_too_large"), ("Content-Length: 2\r\nExpect: tea\r\n\r\n", 417, "invalid_request_error"),
+    ("Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "invalid_request_error"), ("Content-Length: x\r\n\r\n", 400, "invalid_request_error"),
+    ("Content-Length: 9\r\n\r\n{", 408, "invalid_request_error"), ("X: " + "x" * 40000 + "\r\n\r\n", 431, "invalid_request_error")])
+def test_what_http_itself_refuses_has_that_shape_too(engine, gateway, text, status, kind):
+    g = gateway(engine, http={"body_bytes": 1000000, "body_s": 0.3})
+    with Connection(g.port) as c:
+        c.send("POST /v1/messages HTTP/1.1\r\nHost: a\r\n" + text)
+        response = c.response()
+        assert response.status == status
+        assert response.json()["type"] == "error" and response.json()["error"]["type"] == kind
+
+
 def test_messages_without_a_key_or_by_get_have_anthropic_s_shape(engine, gateway):
     g = gateway(engine, auth="keys", tenants=[{"id": "t", "api_keys": ["sk-client-0123456789"]}])
     response = post(g.port, chat(), "/v1/messages")

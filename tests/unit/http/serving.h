@@ -90,9 +90,10 @@ on_close(void *ctx, struct http_exchange *x, enum http_close why)
 }
 
 static inline void
-render_refusal(void *ctx, enum http_refusal what, const char *detail, struct buf *body)
+render_refusal(void *ctx, enum http_refusal what, struct slice path, const char *detail, struct buf *body)
 {
 	(void)ctx;
+	(void)path;
 	buf_addf(body, "{\"refusal\":%d,\"detail\":\"%s\"}", (int)what, detail);
 }
 
