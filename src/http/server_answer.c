@@ -254,12 +254,12 @@ http_respond_head(struct http_exchange *x, unsigned status, const struct http_he
 		else
 			c->keep_alive = false;
 	}
-	if (c->srv->draining || (framing == HTTP_STREAM && c->http10))
+	if (c->srv->draining || (framing != HTTP_LENGTH && c->http10))
 		c->keep_alive = false;
 	c->framing = framing;
 	c->length_left = length;
 	c->bodyless = c->head_method || status == 204 || status == 304;
-	c->chunked = framing == HTTP_STREAM && !c->http10 && status != 204 && status != 304;
+	c->chunked = framing != HTTP_LENGTH && !c->http10 && status != 204 && status != 304;
 	buf_add(&head, small,
 		(size_t)snprintf(small, sizeof(small), "HTTP/1.1 %u %s\r\n", status,
 				 reason_phrase(status)));

@@ -284,13 +284,22 @@ def test_bodies_over_all_are_bounded(engine, gateway):
     wait_for(lambda: metric(g.port, "kvwarden_http_buffered_bytes") == 0, "all is back")
 
 
-def test_a_large_answer_of_known_length_passes(engine, gateway):
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_large_json_answer_passes_to_a_client_that_reads_slower_than_the_engine_writes(engine, gateway, chunked):
+    big = json.dumps({"data": ["x" * 1000] * 8000}).encode()
+
+    async def answers_in_pieces(request, reply):
+        await reply.raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for i in range(0, len(big), 100000):
+            await reply.piece(big[i:i + 100000])
+        await reply.finish()
+
     g = gateway(engine)
-    big = {"data": ["x" * 1000] * 2000}
-    engine.behaviour = answers(big)
+    engine.behaviour = posts(answers_in_pieces) if chunked else answers(big)
     with small_window(g.port) as c:
         c.send(request_bytes("POST", "/v1/embeddings", {}, chat()))
-        assert c.response().json() == big
+        wait_for(lambda: engine.in_flight == 0 and engine.requests, "the engine is through")
+        assert c.response().body == big
 
 
 @pytest.mark.load
