@@ -132,6 +132,7 @@ def test_a_stream_of_an_unknown_endpoint_ends_where_the_engine_ends_it(engine, g
     ([token("a"), finish()[:-1], ], token("a") + finish() + DONE),
     ([token("a"), finish(), token("lost")[:30]], token("a") + finish() + DONE),
     ([token("a"), DONE], token("a") + DONE),
+    ([token("a"), DONE, token("late"), DONE], token("a") + DONE),
     ([DONE], DONE),
     ([b"data:[DONE]\n\n"], b"data:[DONE]\n\n"),
 ])
