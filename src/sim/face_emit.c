@@ -31,6 +31,7 @@ usage_now(const struct sim_gen *g, const struct sim_line *only)
 		u.cached_tok = only->seq.cached_tok;
 		return u;
 	}
+	must(g->lines);
 	for (unsigned i = 0; i < g->n_lines; i++) {
 		u.completion_tok += g->lines[i].sent;
 		u.cached_tok += i % g->ask.n == 0 ? g->lines[i].seq.cached_tok : 0;
