@@ -119,14 +119,17 @@ void http_accept_body(struct http_exchange *x);
 /* the answer ------------------------------------------------------------------------------------------------- */
 enum http_framing {
 	HTTP_LENGTH,
-	HTTP_STREAM
+	HTTP_STREAM,
+	HTTP_CHUNKED
 };
 
 /* A whole answer; Content-Length is added, and no body goes out for HEAD.  When the request's body was not read to
  * its end, the connection closes after the answer. */
 void http_respond(struct http_exchange *x, unsigned status, const struct http_headers *headers,
 		  struct slice body);
-/* The head alone.  HTTP_LENGTH: exactly @length bytes follow; HTTP_STREAM: chunked, or until close for HTTP/1.0. */
+/* The head alone.  HTTP_LENGTH: exactly @length bytes follow; HTTP_STREAM: chunked, or until close for HTTP/1.0;
+ * HTTP_CHUNKED: the same on the wire, for a whole answer whose length is not known: limits.slow_hard_bytes, which is a
+ * bound for streams, does not count. */
 void http_respond_head(struct http_exchange *x, unsigned status, const struct http_headers *headers,
 		       enum http_framing framing, uint64_t length);
 /* Body bytes.  They are copied only when the socket does not take them at once. */

@@ -55,7 +55,6 @@ struct gateway {
 	unsigned n_organisations;
 	uint16_t *organisation_slot; /* of the config's index */
 	struct admission *admission;
-	bool pumping; /* inside queue_pump() */
 
 	struct http_server *server;
 	uint16_t port;

@@ -266,14 +266,8 @@ queue_pump(struct gateway *g)
 {
 	struct admission_request *a;
 
-	/* A grant whose engine refuses the connection ends within and comes back here: the loop below takes what that
-	 * made room for, instead of one level of the stack for each request that waits. */
-	if (g->pumping)
-		return;
-	g->pumping = true;
 	while ((a = admission_next_grant(g->admission, g->now_us)) != NULL)
 		grant(a->user);
-	g->pumping = false;
 	deadlines_note(g, admission_next_deadline(g->admission));
 }
 

@@ -395,12 +395,13 @@ render_refusal(void *ctx, const struct http_refused *why, struct buf *body)
 	};
 	enum wire_dialect dialect = route_dialect(why->path);
 	enum wire_error e = errors[why->what];
+	struct slice text = slice_of(wire_error_info(e)->text);
 	struct gateway *g = ctx;
 	char message[256];
 
 	g->refusal_status = wire_error_status(e, dialect);
-	snprintf(message, sizeof(message), "%s%s%s", wire_error_info(e)->text,
-		 *why->detail ? " " : "", why->detail);
+	text.n--; /* its full stop */
+	snprintf(message, sizeof(message), SLICE_FMT ": %s.", SLICE_ARG(text), why->detail);
 	wire_error_body(body, e, dialect, message, NULL);
 	metrics_add(g->metrics, METRIC_REJECTS,
 		    (struct metrics_at){ .label = e == WIRE_ERR_OVERLOADED ? METRIC_REASON_OVERLOADED

@@ -127,7 +127,7 @@ static void
 on_head(void *ctx, unsigned status, const struct http_headers *h)
 {
 	struct request *r = ctx;
-	struct slice type = http_header_get(h, SLICE("content-type"));
+	struct slice type = http_header_get(h, SLICE("content-type")), coding;
 	uint64_t length;
 
 	note_progress(r);
@@ -140,7 +140,9 @@ on_head(void *ctx, unsigned status, const struct http_headers *h)
 		r->engine_length = 0;
 	keep_head(r, h);
 	type.n = MIN(type.n, sizeof("text/event-stream") - 1);
-	r->is_events = status == 200 && slice_ieq(type, SLICE("text/event-stream"));
+	coding = http_header_get(h, SLICE("content-encoding"));
+	r->is_events = status == 200 && slice_ieq(type, SLICE("text/event-stream")) &&
+		       (!coding.n || slice_ieq(coding, SLICE("identity"))); /* else nothing can be read of it */
 	if (r->is_events)
 		return; /* its head waits for the first event */
 	answer_facts_init(&r->whole);
