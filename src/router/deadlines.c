@@ -106,10 +106,10 @@ on_alarm(uv_timer_t *t)
 		deadlines_note(g, r->entered_us + us_of_s(g->config->engine_start_timeout_s));
 	queue_pump(g);
 	if (g->draining && !g->stopping) {
+		gateway_check_drained(g);
 		if (g->drain_until_us <= g->now_us)
 			gateway_stop(g);
-		else
-			deadlines_note(g, g->drain_until_us);
+		deadlines_note(g, g->drain_until_us);
 	}
 }
 
