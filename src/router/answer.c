@@ -5,8 +5,9 @@
 
 #include "router/gateway_impl.h"
 
-#define OUR_FIELDS 24		     /* beside the engine's */
-#define RETRY_WORTH_US 60000000u     /* SDKs do not wait longer: then they are told not to try */
+#define OUR_FIELDS 24		 /* beside the engine's */
+#define RETRY_WORTH_US 60000000u /* SDKs do not wait longer: then they are told not to try */
+#define RETRY_ENGINE_US 2000000u /* an engine that cannot be reached is probed in the meantime */
 #define SIGN_OF_LIFE ": waiting\n\n" /* a comment in an event stream */
 
 /* heads ----------------------------------------------------------------------------------------------------------- */
@@ -213,7 +214,7 @@ void
 answer_failure(struct request *r, enum wire_error e, const char *message)
 {
 	settle(r, OUTCOME_ERROR);
-	say_error(r, e, message, NULL, 0);
+	say_error(r, e, message, NULL, wire_error_info(e)->status == 503 ? RETRY_ENGINE_US : 0);
 }
 
 /* the engine's answer --------------------------------------------------------------------------------------------- */

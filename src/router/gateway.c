@@ -45,7 +45,17 @@ on_engine_state(void *ctx, struct engine *e, enum engine_state was, const char *
 	queue_model_changed(m);
 }
 
-static const struct engine_ops engine_ops = { .on_state = on_engine_state };
+static void
+on_engine_alive(void *ctx, struct engine *e)
+{
+	struct served_model *m = ctx;
+
+	(void)e;
+	gateway_clock(m->g);
+	queue_trust(m);
+}
+
+static const struct engine_ops engine_ops = { .on_state = on_engine_state, .on_alive = on_engine_alive };
 
 static int
 create_engines(struct gateway *g, struct diag *d)

@@ -70,9 +70,14 @@ class HeldEngine(Engine):
         self.open = {}  # mark -> asyncio.Event
         self.work = []
         self.free = False
+        self.refuse_all = False  # connections end before an answer, probes too
+        self.replies = []
         super().__init__(self._hold)
 
     async def _hold(self, request, reply):
+        if self.refuse_all:
+            reply.cut()
+            return
         if request.method == "GET":
             await reply.json({"object": "list", "data": [{"id": "m"}, {"id": "other"}]})
             return
@@ -84,6 +89,7 @@ class HeldEngine(Engine):
             self.work.append(mark)
             if self.free:
                 go.set()
+        self.replies.append(reply)
         await go.wait()
         await self.answer(value, reply)
 
@@ -110,6 +116,11 @@ class HeldEngine(Engine):
             self.free = True
             for go in self.open.values():
                 self.on_loop(go.set)
+
+    def drop(self):
+        """Cuts the connections of all that it works on."""
+        for reply in self.replies:
+            self.on_loop(reply.cut)
 
     def has(self, *marks):
         wait_for(lambda: set(marks) <= set(self.work), f"the engine has {marks}, it has {self.work}")
