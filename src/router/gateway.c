@@ -204,6 +204,7 @@ gateway_reload(struct gateway *g, struct config *c, struct diag *d)
 		log_diag(LOG_WARN, &restart[i]);
 	metrics_add(g->metrics, METRIC_CONFIG_RELOADS, METRICS_GLOBAL, 1);
 	queue_pump(g);
+	deadlines_note(g, g->now_us); /* spans may be shorter now */
 	return 0;
 }
 
