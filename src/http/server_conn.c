@@ -395,9 +395,12 @@ void
 conn_refuse(struct http_conn_server *c, enum http_refusal what, const char *detail)
 {
 	static const unsigned status[HTTP_REFUSALS] = { 400, 408, 411, 413, 414, 417, 431, 505, 503 };
-	static const struct http_header json = { SLICE_INIT("content-type"),
-						 SLICE_INIT("application/json") };
-	struct http_headers headers = { 1, &json };
+	static const struct http_header fields[] = {
+		{ SLICE_INIT("content-type"), SLICE_INIT("application/json") },
+		{ SLICE_INIT("retry-after"), SLICE_INIT("1") }, /* the overload's */
+		{ SLICE_INIT("retry-after-ms"), SLICE_INIT("1000") },
+	};
+	struct http_headers headers = { what == HTTP_REFUSE_OVERLOAD ? ARRAY_LEN(fields) : 1, fields };
 	struct buf body;
 
 	c->srv->stats.refused[what]++;
