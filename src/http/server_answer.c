@@ -179,7 +179,8 @@ write_pieces(struct http_conn_server *c, const struct slice *pieces, unsigned n)
 		buf_add(&c->out, pieces[i].p + gone, pieces[i].n - gone);
 		note_pending(c, (int64_t)(pieces[i].n - gone));
 	}
-	if (c->framing == HTTP_STREAM && conn_pending(c) > c->srv->limits.slow_hard_bytes && c->head_out) {
+	if (c->framing == HTTP_STREAM && conn_pending(c) > c->srv->limits.slow_hard_bytes &&
+	    c->head_out && !c->aborting) {
 		c->srv->stats.slow_aborted++;
 		c->aborting = true; /* ended at the end of the turn: the user is in the middle of something */
 	}

@@ -264,7 +264,7 @@ def test_errors_are_objects_and_a_large_body_is_no_invalid_json(engine, gateway,
         assert e["message"] and e["type"] and r.header("x-request-id")
 
 
-def test_the_engines_port_of_the_gateway_is_loopback_only(start):
+def test_the_simulators_port_is_loopback_only(start):
     """There, engines listened on all interfaces, a way around the gateway."""
     g = start("serve", "--sim", "--port", 0)
     wait_for(lambda: ask(g.port, "GET", "/health").status == 200, "/health answers 200")

@@ -199,11 +199,15 @@ class Engine:
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                assert watch.result() == b"", "the gateway pipelines"
+                assert watch.exception() or watch.result() == b"", "the gateway pipelines"
                 request.left.set()
                 work.cancel()
                 return False
-            work.result()
+            try:
+                work.result()
+            except ConnectionError:  # it closed while we wrote
+                request.left.set()
+                raise
             if watch.done():
                 return False
             watch.cancel()
