@@ -172,15 +172,12 @@ void
 conn_refuse(struct http_conn_server *c, enum http_refusal what, const char *detail)
 {
 	static const unsigned status[HTTP_REFUSALS] = { 400, 408, 411, 413, 414, 417, 431, 505, 503 };
-	static const struct http_header json = { SLICE_INIT("content-type"),
-						 SLICE_INIT("application/json") };
-	static const struct http_header with_retry[] = {
+	static const struct http_header fields[] = {
 		{ SLICE_INIT("content-type"), SLICE_INIT("application/json") },
-		{ SLICE_INIT("retry-after"), SLICE_INIT("1") },
-		{ SLICE_INIT("retry-after-ms"), SLICE_INIT("1000") }
+		{ SLICE_INIT("retry-after"), SLICE_INIT("1") }, /* the overload's */
+		{ SLICE_INIT("retry-after-ms"), SLICE_INIT("1000") },
 	};
-	bool later = what == HTTP_REFUSE_OVERLOAD;
-	struct http_headers headers = { later ? ARRAY_LEN(with_retry) : 1, later ? with_retry : &json };
+	struct http_headers headers = { what == HTTP_REFUSE_OVERLOAD ? ARRAY_LEN(fields) : 1, fields };
 	struct http_refused why = { what, status[what], SLICE(""), detail };
 	unsigned answer;
 	struct buf body;
