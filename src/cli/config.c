@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "cli/sim_names.h"
 #include "config/config.h"
 #include "config/original.h"
 
@@ -22,13 +23,18 @@ print_diag(FILE *to, const char *word, const struct diag *d)
 static struct config *
 load(const char *path)
 {
-	struct config_errors errs;
+	struct config_errors errs = { 0 };
 	struct config *c = config_load(path, &errs);
 
 	for (unsigned i = 0; !c && i < errs.n; i++)
 		print_diag(stderr, "error", &errs.v[i]);
 	if (!c && errs.total > errs.n)
 		fprintf(stderr, "%s: %u more errors\n", path, errs.total - errs.n);
+	if (c && sim_names_check(c, &errs.v[0])) {
+		print_diag(stderr, "error", &errs.v[0]);
+		config_unref(c);
+		return NULL;
+	}
 	return c;
 }
 

@@ -18,7 +18,7 @@ cli_read_file(const char *path, struct buf *ret, struct diag *diag)
 		diag_what(diag, "cannot be read: %s", strerror(-e));
 		return e;
 	}
-	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+	while (!ret->overflow && (n = fread(chunk, 1, sizeof(chunk), f)) > 0)
 		buf_add(ret, chunk, n);
 	if (ferror(f))
 		e = -EIO;

@@ -11,6 +11,7 @@
 #include <uv.h>
 #include "base/log.h"
 #include "cli/serve_options.h"
+#include "cli/sim_names.h"
 #include "router/gateway.h"
 
 enum {
@@ -68,7 +69,7 @@ load(const struct serve_options *o, int *rc)
 		*rc = tell_errors(&errs);
 		return NULL;
 	}
-	if (!config_cannot_serve(c, &d))
+	if (!config_cannot_serve(c, &d) && sim_names_check(c, &d) == 0)
 		return c;
 	log_diag(LOG_ERROR, &d);
 	config_unref(c);

@@ -131,6 +131,13 @@ load_model(struct loader *l, struct fy_node *n, struct config_model *m)
 }
 
 /* A name that clients send must mean one model. */
+static bool
+share_a_name(const struct config_model *a, const struct config_model *b)
+{
+	return !strcmp(a->short_name, b->short_name) || !strcmp(a->short_name, b->model_id) ||
+	       !strcmp(a->model_id, b->short_name);
+}
+
 static void
 check_model_names(struct loader *l, struct fy_node *list)
 {
@@ -148,12 +155,17 @@ check_model_names(struct loader *l, struct fy_node *list)
 				continue;
 			if (!strcmp(a->model_id, b->model_id))
 				load_error(l, n, NULL, "model %s stands twice", a->model_id);
-			else if (!strcmp(a->short_name, b->short_name) ||
-				 !strcmp(a->short_name, b->model_id) ||
-				 !strcmp(a->model_id, b->short_name))
+			else if (!share_a_name(a, b))
+				continue;
+			else if ((a->set | b->set) & keys_bit(SEC_MODEL, "short_name"))
 				load_error(l, n, "give one of them another short_name",
 					   "%s and %s answer to the same name", b->model_id,
 					   a->model_id);
+			else /* nobody asked for these names; the original took such a file */
+				load_notice(l, n, "give each a short_name",
+					    "%s and %s have the same short name by default: the name "
+					    "leads to the first of them",
+					    b->model_id, a->model_id);
 		}
 	}
 }
@@ -318,9 +330,6 @@ notice_shown_only(struct loader *l, struct fy_node *root)
 			    "models[]: shown only, since this version starts no engines: %s",
 			    buf_cstr(&names));
 	buf_finish(&names);
-	if (any_model_sets(l->c, "sim_host"))
-		load_notice(l, reader_child(root, "models"), NULL,
-			    "models[]: sim_host is without effect yet: only `kvwarden sim replay` has a host");
 }
 
 static void

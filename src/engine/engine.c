@@ -108,6 +108,8 @@ engine_create(uv_loop_t *loop, const struct config_model *m, const struct engine
 		e->authorization = bearer(m->endpoint_api_key);
 	if (m->sim_preset)
 		e->sim_preset = must_strdup(m->sim_preset);
+	if (m->sim_host)
+		e->sim_host = must_strdup(m->sim_host);
 	e->sim_max_num_seqs = m->sim_max_num_seqs;
 	if (!engine_is_simulated(e) && take_endpoint(e, m, d)) {
 		engine_destroy(e);
@@ -128,6 +130,7 @@ engine_destroy(struct engine *e)
 	free(e->model_id);
 	free(e->authorization);
 	free(e->sim_preset);
+	free(e->sim_host);
 	free(e);
 }
 

@@ -15,7 +15,7 @@ struct engine {
 
 	/* the model's entry, copied */
 	int kind; /* enum config_engine */
-	char *model_id, *authorization, *sim_preset;
+	char *model_id, *authorization, *sim_preset, *sim_host;
 	int64_t sim_max_num_seqs;
 
 	enum engine_state state;

@@ -84,6 +84,10 @@ engine_simulator_start(struct engine *e)
 		args[n++] = "--preset";
 		args[n++] = e->sim_preset;
 	}
+	if (e->sim_host) {
+		args[n++] = "--host-cpu";
+		args[n++] = e->sim_host;
+	}
 	if (e->sim_max_num_seqs > 0) {
 		snprintf(seqs, sizeof(seqs), "%" PRId64, e->sim_max_num_seqs);
 		args[n++] = "--max-num-seqs";

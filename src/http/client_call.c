@@ -66,6 +66,23 @@ on_value_complete(llhttp_t *p)
 	return 0;
 }
 
+/* One Content-Length, or Transfer-Encoding: chunked, or neither: another coding could not be undone. */
+static bool
+framing_is_plain(const llhttp_t *p, const struct http_headers *h)
+{
+	unsigned lengths = 0, codings = 0;
+
+	for (unsigned i = 0; i < h->n; i++) {
+		lengths += slice_ieq(h->v[i].name, SLICE("content-length"));
+		if (slice_ieq(h->v[i].name, SLICE("transfer-encoding"))) {
+			codings++;
+			if (!slice_ieq(h->v[i].value, SLICE("chunked")) || p->http_minor == 0)
+				return false;
+		}
+	}
+	return lengths + codings <= 1;
+}
+
 static int
 on_headers_complete(llhttp_t *p)
 {
@@ -74,16 +91,20 @@ on_headers_complete(llhttp_t *p)
 	struct http_header v[HTTP_HEADERS_MAX];
 	struct http_headers h = { c->n_fields, v };
 
+	if (p->http_major != 1 || p->http_minor > 1)
+		return parse_fail(c, "the answer is not HTTP/1.0 or HTTP/1.1");
 	if (p->status_code == 101)
 		return parse_fail(c, "the engine wants to switch protocols");
 	p->upgrade = 0;
 	if (p->status_code < 200)
-		return 0;
+		return 1; /* it has no body, whatever it says */
 	for (unsigned i = 0; i < c->n_fields; i++)
 		v[i] = (struct http_header){
 			{ c->head.p + c->fields[i].name, c->fields[i].name_n },
 			slice_trim((struct slice){ c->head.p + c->fields[i].value, c->fields[i].value_n }),
 		};
+	if (!framing_is_plain(p, &h))
+		return parse_fail(c, "the length of the answer is not told in one known way");
 	c->head_done = true;
 	c->keep_alive = llhttp_should_keep_alive(p);
 	call->ops->on_head(call->ctx, p->status_code, &h);

@@ -207,7 +207,8 @@ reset_for_head(struct http_conn_server *c)
 	c->x->n_names = 0;
 	c->x->in_value = false;
 	c->x->headers = (struct http_headers){ 0, c->x->header_v };
-	c->body_length = c->body_bytes = c->ext_bytes = c->trailer_bytes = c->body_raw_bytes = c->answer_bytes = 0;
+	c->body_length = c->body_bytes = c->ext_bytes = c->trailer_bytes = c->body_raw_bytes =
+		c->answer_bytes = 0;
 	c->head_done = c->body_wanted = c->body_done = c->expects_continue = false;
 	c->head_out = c->answer_done = c->aborting = c->chunked = c->linger = c->bodyless = false;
 	c->slow_since_us = 0;

@@ -65,7 +65,7 @@ struct http_conn_server {
 	struct buf ahead;	 /* read ahead of a request in work */
 	struct http_exchange *x; /* allocated with the first head, kept for the next ones */
 	const char *parse_base;	 /* where the bytes in the parser begin: head.p, else NULL */
-	uint64_t body_length; /* that the head promises; UINT64_MAX: chunked */
+	uint64_t body_length;	 /* that the head promises; UINT64_MAX: chunked */
 	uint64_t body_bytes, ext_bytes, trailer_bytes, body_raw_bytes;
 	enum http_refusal refuse; /* reason of a parser callback's error */
 	const char *refuse_text;

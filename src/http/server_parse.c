@@ -145,18 +145,25 @@ check_head(struct http_conn_server *c)
 }
 
 /* An absolute-form target keeps its path only; its authority does not matter to us, Host was checked. */
-static void
-strip_authority(struct http_exchange *x, const char *base)
+static int
+strip_authority(struct http_conn_server *c)
 {
-	struct slice t = { base + x->target.off, x->target.n };
-	size_t i;
+	struct http_span *target = &c->x->target;
+	struct slice t = { c->parse_base + target->off, target->n };
+	size_t scheme = slice_starts(t, SLICE("http://"))    ? 7
+			: slice_starts(t, SLICE("https://")) ? 8
+							     : 0;
+	size_t i = scheme;
 
-	if (!slice_starts(t, SLICE("http://")) && !slice_starts(t, SLICE("https://")))
-		return;
-	for (i = 8; i < t.n && t.p[i] != '/' && t.p[i] != '?'; i++)
-		;
-	x->target.off += (uint32_t)i;
-	x->target.n -= (uint32_t)i;
+	if (!scheme)
+		return 0;
+	while (i < t.n && t.p[i] != '/' && t.p[i] != '?')
+		i++;
+	if (i == scheme)
+		return fail(c, HTTP_REFUSE_BAD_REQUEST, "the request target has no host");
+	target->off += (uint32_t)i;
+	target->n -= (uint32_t)i;
+	return 0;
 }
 
 /* A body of @length (UINT64_MAX: not known) would pass the bound of what is held over all connections. */
@@ -188,9 +195,10 @@ on_headers_complete(llhttp_t *p)
 	rc = check_request_line(c);
 	if (!rc)
 		rc = check_head(c);
+	if (!rc)
+		rc = strip_authority(c);
 	if (rc)
 		return rc;
-	strip_authority(x, c->parse_base);
 	c->body_length = p->flags & F_CHUNKED ? UINT64_MAX : p->content_length;
 	c->keep_alive = llhttp_should_keep_alive(p) && p->method != HTTP_CONNECT;
 	c->head_method = p->method == HTTP_HEAD;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the client reads: heads, refusals, failures, and the signs of life of a stream that waits. */
-#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "router/gateway_impl.h"
@@ -71,8 +71,8 @@ static void
 add_retry(struct head *h, enum wire_retry retry, uint64_t wait_us)
 {
 	if (wait_us) {
-		add_count(h, SLICE("retry-after"), (double)((wait_us + 999999) / 1000000));
-		add_count(h, SLICE("retry-after-ms"), (double)((wait_us + 999) / 1000));
+		add_count(h, SLICE("retry-after"), ceil((double)wait_us / 1e6));
+		add_count(h, SLICE("retry-after-ms"), ceil((double)wait_us / 1e3));
 	}
 	if (retry == WIRE_RETRY_NO || wait_us > RETRY_WORTH_US)
 		add(h, SLICE("x-should-retry"), SLICE("false"));

@@ -4,8 +4,6 @@
  * gives one page one slice a millisecond; a reader that does not keep up gets none.
  */
 #include <stdlib.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "router/gateway_impl.h"
 
@@ -58,15 +56,9 @@ collect_models(struct gateway *g)
 static double
 resident_bytes(void)
 {
-	FILE *f = fopen("/proc/self/statm", "re");
-	unsigned long pages = 0;
+	size_t n = 0;
 
-	if (!f)
-		return 0;
-	if (fscanf(f, "%*s %lu", &pages) != 1)
-		pages = 0;
-	fclose(f);
-	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+	return uv_resident_set_memory(&n) ? 0 : (double)n;
 }
 
 static void

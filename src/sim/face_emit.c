@@ -31,6 +31,7 @@ usage_now(const struct sim_gen *g, const struct sim_line *only)
 		u.cached_tok = only->seq.cached_tok;
 		return u;
 	}
+	must(g->lines);
 	for (unsigned i = 0; i < g->n_lines; i++) {
 		u.completion_tok += g->lines[i].sent;
 		u.cached_tok += i % g->ask.n == 0 ? g->lines[i].seq.cached_tok : 0;
@@ -202,6 +203,8 @@ static void
 add_text_chunk(struct sim_gen *g, struct sim_line *l, struct buf *out, struct slice text,
 	       bool first, const char *finish)
 {
+	const struct sim_personality *p = g->face->o.personality;
+	bool skips = g->chat ? p->chat_skips_empty : p->text_skips_empty;
 	struct sim_chunk c = { .kind = SIM_CHUNK_TEXT, .index = l->index, .text = text, .finish = finish };
 
 	if (g->ask.tool[0] && g->chat) {
@@ -209,7 +212,7 @@ add_text_chunk(struct sim_gen *g, struct sim_line *l, struct buf *out, struct sl
 		if (first)
 			c.tool = slice_of(g->ask.tool);
 	}
-	if (!finish && text.n == 0 && g->face->o.personality->skips_empty && c.kind == SIM_CHUNK_TEXT)
+	if (!finish && text.n == 0 && skips && c.kind == SIM_CHUNK_TEXT)
 		return;
 	add_chunk(g, out, c);
 }

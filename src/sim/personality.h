@@ -81,7 +81,8 @@ struct sim_personality {
 	bool chat_finish_apart;	     /* finish_reason comes in a chunk of its own */
 	bool text_finish_apart;	     /* the same for completions */
 	bool text_usage_with_finish; /* usage of completions stands in that chunk, asked for or not */
-	bool skips_empty;	     /* a token without text has no chunk */
+	bool chat_skips_empty;	     /* a token without text has no chunk */
+	bool text_skips_empty;	     /* the same for completions */
 	bool done_after_error;	     /* an error event is followed by [DONE] */
 	bool any_model;		     /* an unknown model is served */
 	bool own_model;		     /* under the name that is served, whatever was asked for */

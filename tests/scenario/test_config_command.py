@@ -154,3 +154,13 @@ def test_words_of_the_program():
     assert nothing.returncode == 1 and "commands" in nothing.stdout + nothing.stderr
     unknown = run("confg")
     assert unknown.returncode == 2 and "config" in unknown.stderr
+
+
+@pytest.mark.parametrize("key", ["sim_preset", "sim_host"])
+@pytest.mark.parametrize("command", [("config", "check"), ("serve", "--config")])
+def test_a_preset_that_the_simulator_does_not_have_is_named(tmp_path, key, command):
+    path = tmp_path / "f.yaml"
+    path.write_text("models: [{model_id: lab/m, engine: sim, %s: a1000}]" % key)
+    done = run(*command, path)
+    assert done.returncode == 1
+    assert "lab/m" in done.stderr and key in done.stderr and "a1000" in done.stderr and "sim presets" in done.stderr

@@ -22,7 +22,7 @@ def test_a_relayed_event_allocates_nothing(engine, gateway, tmp_path):
             return
         await reply.start_stream()
         for i in range(WARM + COUNTED):
-            if i % BURST == 0:
+            if i >= WARM and i % BURST == 0:  # the first ones come at once, which makes buffers large enough
                 await go.wait()  # until the client has what came before: nobody falls behind
                 go.clear()
             await reply.event(chunk(f"word {i}"))

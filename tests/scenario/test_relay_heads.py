@@ -7,6 +7,7 @@ import pytest
 
 from support.engine import well_behaved
 from support.relay import CHAT, answers, chat, post, sends, token, finish, DONE, stream_body
+from support.waiting import wait_for
 from support.wire import Connection, ask, request_bytes
 
 SECRET = {"Authorization": "Bearer sk-client", "x-api-key": "sk-2", "api-key": "sk-3", "x-goog-api-key": "sk-4",
@@ -77,7 +78,7 @@ def test_a_sane_request_id_is_kept_on_the_way_up_and_back(engine, gateway, given
     g = gateway(engine)
     assert post(g.port, chat(), headers={"X-Request-Id": given}).header("x-request-id") == given
     assert engine.requests[0].header("x-request-id") == given
-    assert any(d.get("request") == given for d in g.decisions())
+    wait_for(lambda: any(d.get("request") == given for d in g.decisions()), "its lines in the decision log")
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "a/b", "\u00e9", 'a"b'])

@@ -90,6 +90,8 @@ def test_a_token_may_have_no_text(face, who, texts):
     contents = [e["choices"][0]["delta"].get("content") for e in seen if e != "[DONE]" and e["choices"]]
     assert sum(c is not None for c in contents) == texts + (who != "llamacpp")  # and the role's
     assert seen[-2]["usage"]["completion_tokens"] == 4
+    plain = events(face(who), TEXT, fault="silent-every=2")
+    assert len([e for e in plain if e != "[DONE]"]) == {"vllm": 4, "sglang": 4, "llamacpp": 3}[who]
 
 
 def test_what_is_too_long_is_cut_or_refused(face):

@@ -118,13 +118,14 @@ what_the_config_says_of_the_simulator_is_passed(void **state)
 	char want[256];
 
 	f->model.sim_preset = (char *)(uintptr_t) "h100-llama31-8b";
+	f->model.sim_host = (char *)(uintptr_t) "h100";
 	f->model.sim_max_num_seqs = 7;
 	use_script(f, "echo \"$@\" >&2; exit 1");
 	start(f);
 	RUN_UNTIL_STATE(f, ENGINE_FAILED);
 	snprintf(want, sizeof(want),
 		 "ended with code 1: sim --port 0 --report-fd 3 --die-with-parent=%d --model " MODEL
-		 " --preset h100-llama31-8b --max-num-seqs 7",
+		 " --preset h100-llama31-8b --host-cpu h100 --max-num-seqs 7",
 		 (int)getpid());
 	assert_string_equal(engine_last_error(f->e), want);
 }

@@ -286,6 +286,10 @@ what_is_no_request_is_refused(void **state)
 	REFUSED("GET /\tHTTP/1.1\r\nHost: x\r\n\r\n", 400, BAD_REQUEST);
 	REFUSED("GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n", 400, BAD_REQUEST);
 	REFUSED("GET / http/1.1\r\nHost: x\r\n\r\n", 400, BAD_REQUEST);
+	REFUSED("GET http:// HTTP/1.1\r\nHost: x\r\n\r\n", 400, BAD_REQUEST); /* was read beyond its end */
+	REFUSED("GET https:// HTTP/1.1\r\nHost: x\r\n\r\n", 400, BAD_REQUEST);
+	REFUSED("GET http:///p HTTP/1.1\r\nHost: x\r\n\r\n", 400, BAD_REQUEST);
+	REFUSED("GET http://?p HTTP/1.1\r\nHost: x\r\n\r\n", 400, BAD_REQUEST);
 	REFUSED("GET / x HTTP/1.1\r\nHost: x\r\n\r\n", 400, BAD_REQUEST);
 	REFUSED("GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n", 400, BAD_REQUEST);
 	REFUSED("GET / HTTP/1.1\r\n\r\n", 400, BAD_REQUEST);
