@@ -8,7 +8,7 @@
  *   drr     the original's score, (active * 10 + priority) * 100 + length bucket, frozen at arrival; lower first
  *   window  start-time fair queueing over organisations and, inside each, over tenants, by weight: the one that has received
  *           the least cost per unit of weight goes next (Goyal et al., SFQ, SIGCOMM 1996; Jin et al., SFQ(D), 2004);
- *           inside a tenant short answers first, by the original's length buckets
+ *           inside a tenant by arrival, where requests of the same second or so go by the original's length buckets
  *
  * The caller reports what happens (arrival, first token, progress, end, abort, engine lost or back, time passing) and takes
  * grants with admission_next_grant() until there is none.  A grant is a permit: it is held until finish or abort, once.

@@ -76,12 +76,13 @@ length_bucket(const struct admission_request *r)
 	return tokens <= 256 ? 0 : tokens <= 1024 ? 1 : tokens <= 4096 ? 2 : 3;
 }
 
-/* Among the requests of one tenant short answers go first. */
+/* By arrival; requests that came within a moment are a tie, which goes to the shorter answer.  So nobody can be overtaken
+ * for longer than three such moments. */
 static int64_t
 rank_length(const struct admission_flow *f, const struct admission_request *r)
 {
 	(void)f;
-	return length_bucket(r);
+	return (int64_t)r->arrived_us + length_bucket(r) * ADMISSION_LENGTH_TIE_US;
 }
 
 /* The original's score.  `active` counts this request too. */

@@ -335,11 +335,22 @@ def test_a_server_that_hangs_is_given_five_seconds(ask, server):
     assert 4.5 < time.monotonic() - began < 15
 
 
+def kill_simulator(parent, model):
+    """Ends the gateway's child that simulates that model's engine."""
+    for pid in pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        if model.encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            os.kill(int(pid), signal.SIGKILL)
+            return
+    raise AssertionError(f"no child simulates {model}")
+
+
 def test_a_real_gateway(start, tmp_path):
     config = tmp_path / "c.yaml"
     config.write_text("host: 127.0.0.1\nport: 0\nmodels:\n  - {model_id: org/M, engine: sim}\n"
-                      "  - {model_id: broken, engine: sim, sim_preset: no-such}\n")
+                      "  - {model_id: broken, engine: sim}\n")
     gateway = start("serve", "--config", config)
+    wait_for(lambda: " ready " in run("status", "--port", gateway.port).stdout, "the engines run")
+    kill_simulator(gateway.pid, "broken")
 
     def page():
         done = run("status", "--port", gateway.port)
@@ -349,7 +360,7 @@ def test_a_real_gateway(start, tmp_path):
     text = wait_for(page, "one model ready, the other failed")
     assert_terminal_safe(text)
     assert "*** SIMULATED" in text and "sim*" in text
-    assert "  ! broken: ended with code 2: --preset: 'no-such' is not a preset" in text
+    assert "  ! broken: ended by signal 9" in text
     models = run("models", "--port", gateway.port)
     assert ["org/M", "sim", "✓"] in [line.split() for line in models.stdout.splitlines()]
     assert json.loads(run("status", "--json", "--port", gateway.port).stdout)["simulated"] is True

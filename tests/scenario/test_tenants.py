@@ -7,6 +7,7 @@ import pytest
 
 from support.chat import CHAT, body, headers, metric, metrics, post, status
 from support.program import run
+from support.waiting import wait_for
 from support.wire import ask
 
 QUIET, NOISY, ADMIN = "sk-quiet-0123456789abcdef", "sk-noisy-0123456789abcdef", "sk-admin-0123456789abcdef"
@@ -15,8 +16,8 @@ TENANTS = [{"id": "quiet", "api_keys": [SHA["quiet"]]}, {"id": "noisy", "api_key
 
 
 def tenant_of(program):
-    """Whose the last finished request was."""
-    return [d for d in program.decisions() if d["event"] == "finish"][-1]["tenant"]
+    """Whose the last finished request was; the log may lag behind its answer."""
+    return wait_for(lambda: [d for d in program.decisions() if d["event"] == "finish"], "a request has finished")[-1]["tenant"]
 
 
 # auth ------------------------------------------------------------------------------------------------------------

@@ -219,6 +219,29 @@ window_puts_short_before_long_inside_one_tenant(void **state)
 	world_stop();
 }
 
+static void
+window_lets_no_request_be_overtaken_for_long(void **state)
+{
+	struct admission_request *running, *longer, *brief, *late;
+
+	(void)state;
+	world_start(ADMISSION_WINDOW, 1);
+	running = arrive(&w.noisy, 10, 1);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), running);
+	longer = arrive(&w.noisy, 10, 5000);
+	w.now += 2 * S;
+	brief = arrive(&w.noisy, 10, 1);
+	w.now += 2 * S;
+	late = arrive(&w.noisy, 10, 1);
+	admission_finish(w.a, running, 10, w.now);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), brief);
+	admission_finish(w.a, brief, 10, w.now);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), longer);
+	admission_finish(w.a, longer, 10, w.now);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), late);
+	world_stop();
+}
+
 /* The original counted a tenant's requests at all models. */
 static void
 drr_counts_what_the_tenant_has_elsewhere(void **state)
@@ -641,6 +664,7 @@ main(void)
 		cmocka_unit_test(a_newcomer_overtakes_a_flood),
 		cmocka_unit_test(equal_weights_share_cost_not_requests),
 		cmocka_unit_test(window_puts_short_before_long_inside_one_tenant),
+		cmocka_unit_test(window_lets_no_request_be_overtaken_for_long),
 		cmocka_unit_test(drr_counts_what_the_tenant_has_elsewhere),
 		cmocka_unit_test(twice_the_weight_is_twice_the_service),
 		cmocka_unit_test(a_weight_may_change_while_its_requests_wait),
