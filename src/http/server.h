@@ -47,6 +47,13 @@ enum http_refusal {
 	HTTP_REFUSALS
 };
 
+struct http_refused {
+	enum http_refusal what;
+	unsigned status;    /* that HTTP has for it */
+	struct slice path;  /* of the target; empty when the head did not get so far */
+	const char *detail; /* in words */
+};
+
 struct http_server_ops {
 	/* The head is complete.  The user either answers, or calls http_accept_body(); until then no body byte is read
 	 * and no 100 Continue is sent.  A request without a body gets on_body_end() after http_accept_body() too. */
@@ -56,8 +63,8 @@ struct http_server_ops {
 	void (*on_body_end)(void *ctx, struct http_exchange *x);
 	/* The exchange is over; @x and all slices of its head are dead after this call.  Called once for each on_head. */
 	void (*on_close)(void *ctx, struct http_exchange *x, enum http_close why);
-	/* Fills @body with the error in the API's own shape (JSON). */
-	void (*render_refusal)(void *ctx, enum http_refusal what, const char *detail, struct buf *body);
+	/* Fills @body with the error in the API's own shape (JSON); returns the status to send, @why->status or another. */
+	unsigned (*render_refusal)(void *ctx, const struct http_refused *why, struct buf *body);
 };
 
 struct http_server_stats {
@@ -112,14 +119,17 @@ void http_accept_body(struct http_exchange *x);
 /* the answer ------------------------------------------------------------------------------------------------- */
 enum http_framing {
 	HTTP_LENGTH,
-	HTTP_STREAM
+	HTTP_STREAM,
+	HTTP_CHUNKED
 };
 
 /* A whole answer; Content-Length is added, and no body goes out for HEAD.  When the request's body was not read to
  * its end, the connection closes after the answer. */
 void http_respond(struct http_exchange *x, unsigned status, const struct http_headers *headers,
 		  struct slice body);
-/* The head alone.  HTTP_LENGTH: exactly @length bytes follow; HTTP_STREAM: chunked, or until close for HTTP/1.0. */
+/* The head alone.  HTTP_LENGTH: exactly @length bytes follow; HTTP_STREAM: chunked, or until close for HTTP/1.0;
+ * HTTP_CHUNKED: the same on the wire, for a whole answer whose length is not known: limits.slow_hard_bytes, which is a
+ * bound for streams, does not count. */
 void http_respond_head(struct http_exchange *x, unsigned status, const struct http_headers *headers,
 		       enum http_framing framing, uint64_t length);
 /* Body bytes.  They are copied only when the socket does not take them at once. */

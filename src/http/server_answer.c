@@ -182,7 +182,8 @@ write_pieces(struct http_conn_server *c, const struct slice *pieces, unsigned n)
 		buf_add(&c->out, pieces[i].p + gone, pieces[i].n - gone);
 		note_pending(c, (int64_t)(pieces[i].n - gone));
 	}
-	if (c->framing == HTTP_STREAM && conn_pending(c) > c->srv->limits.slow_hard_bytes && c->head_out) {
+	if (c->framing == HTTP_STREAM && c->head_out && !c->aborting &&
+	    conn_pending(c) > c->srv->limits.slow_hard_bytes) {
 		c->srv->stats.slow_aborted++;
 		c->aborting = true; /* ended at the end of the turn: the user is in the middle of something */
 	}
@@ -253,12 +254,12 @@ http_respond_head(struct http_exchange *x, unsigned status, const struct http_he
 		else
 			c->keep_alive = false;
 	}
-	if (c->srv->draining || (framing == HTTP_STREAM && c->http10))
+	if (c->srv->draining || (framing != HTTP_LENGTH && c->http10))
 		c->keep_alive = false;
 	c->framing = framing;
 	c->length_left = length;
 	c->bodyless = c->head_method || status == 204 || status == 304;
-	c->chunked = framing == HTTP_STREAM && !c->http10 && status != 204 && status != 304;
+	c->chunked = framing != HTTP_LENGTH && !c->http10 && status != 204 && status != 304;
 	buf_add(&head, small,
 		(size_t)snprintf(small, sizeof(small), "HTTP/1.1 %u %s\r\n", status,
 				 reason_phrase(status)));

@@ -234,7 +234,9 @@ answer_failure(struct request *r, enum wire_error e, const char *message)
 void
 answer_engine_head(struct request *r)
 {
-	bool by_length = !r->is_events && r->engine_length != UINT64_MAX;
+	enum http_framing framing = r->is_events		     ? HTTP_STREAM
+				    : r->engine_length != UINT64_MAX ? HTTP_LENGTH
+								     : HTTP_CHUNKED;
 	struct http_headers headers;
 	struct head h;
 
@@ -244,8 +246,8 @@ answer_engine_head(struct request *r)
 		add_stream_fields(&h);
 	headers = headers_of(&h);
 	r->status = r->engine_status;
-	http_respond_head(r->x, r->status, &headers, by_length ? HTTP_LENGTH : HTTP_STREAM,
-			  by_length ? r->engine_length : 0);
+	http_respond_head(r->x, r->status, &headers, framing,
+			  framing == HTTP_LENGTH ? r->engine_length : 0);
 }
 
 void

@@ -160,6 +160,7 @@ arrive(struct request *r)
 	}
 	if (!sign_contract(r, f))
 		return;
+	r->adm.active = r->tenant->active + r->tenant->waiting;
 	why = admission_arrive(g->admission, &r->adm, g->now_us, &wait_us);
 	if (why != ADMISSION_OK) {
 		refuse_by_queue(r, why, wait_us);
@@ -212,11 +213,31 @@ queue_enter(struct request *r)
 }
 
 void
+queue_suspect(struct served_model *m)
+{
+	if (engine_get_state(m->engine) != ENGINE_READY)
+		return;
+	m->suspect = true;
+	admission_engine_ready(m->g->admission, m->index, false);
+}
+
+void
+queue_trust(struct served_model *m)
+{
+	if (!m->suspect)
+		return;
+	m->suspect = false;
+	admission_engine_ready(m->g->admission, m->index, engine_get_state(m->engine) == ENGINE_READY);
+	queue_pump(m->g);
+}
+
+void
 queue_model_changed(struct served_model *m)
 {
 	struct gateway *g = m->g;
 	enum engine_state s = engine_get_state(m->engine);
 
+	m->suspect = false;
 	admission_engine_ready(g->admission, m->index, s == ENGINE_READY);
 	list_for_each_safe(it, &g->states[REQUEST_LOADING]) {
 		struct request *r = list_entry(it, struct request, link);
@@ -266,14 +287,8 @@ queue_pump(struct gateway *g)
 {
 	struct admission_request *a;
 
-	/* A grant whose engine refuses the connection ends within and comes back here: the loop below takes what that
-	 * made room for, instead of one level of the stack for each request that waits. */
-	if (g->pumping)
-		return;
-	g->pumping = true;
 	while ((a = admission_next_grant(g->admission, g->now_us)) != NULL)
 		grant(a->user);
-	g->pumping = false;
 	deadlines_note(g, admission_next_deadline(g->admission));
 }
 

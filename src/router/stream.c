@@ -86,7 +86,7 @@ stream_event(void *request, const struct sse_event *ev)
 	struct slice pieces[3];
 	struct chunk_facts f;
 
-	if (r->ended || r->saw_error) /* one error is told, and nothing after it */
+	if (r->ended || r->saw_error || (r->saw_done && (ev->has_data || ev->oversize))) /* nothing follows these */
 		return;
 	if (!ev->has_data && !ev->oversize) {
 		forward(r, &ev->raw, 1); /* a comment; one before the head does not make it go out */

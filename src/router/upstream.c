@@ -92,6 +92,7 @@ static void
 note_progress(struct request *r)
 {
 	engine_note_progress(r->model->engine, gateway_clock(r->g));
+	queue_trust(r->model);
 }
 
 static void
@@ -127,7 +128,7 @@ static void
 on_head(void *ctx, unsigned status, const struct http_headers *h)
 {
 	struct request *r = ctx;
-	struct slice type = http_header_get(h, SLICE("content-type"));
+	struct slice type = http_header_get(h, SLICE("content-type")), coding;
 	uint64_t length;
 
 	note_progress(r);
@@ -140,7 +141,9 @@ on_head(void *ctx, unsigned status, const struct http_headers *h)
 		r->engine_length = 0;
 	keep_head(r, h);
 	type.n = MIN(type.n, sizeof("text/event-stream") - 1);
-	r->is_events = status == 200 && slice_ieq(type, SLICE("text/event-stream"));
+	coding = http_header_get(h, SLICE("content-encoding"));
+	r->is_events = status == 200 && slice_ieq(type, SLICE("text/event-stream")) &&
+		       (!coding.n || slice_ieq(coding, SLICE("identity"))); /* else nothing can be read of it */
 	if (r->is_events)
 		return; /* its head waits for the first event */
 	answer_facts_init(&r->whole);
@@ -253,6 +256,8 @@ on_error(void *ctx, enum http_call_error err, const char *detail)
 	char message[320];
 
 	gateway_clock(g);
+	if (err != HTTP_CALL_BAD_RESPONSE)
+		queue_suspect(r->model);
 	engine_note_failure(r->model->engine, g->now_us);
 	snprintf(message, sizeof(message), "%s%s%s%s.", meaning[err].what, detail ? " (" : "",
 		 detail ? detail : "", detail ? ")" : "");

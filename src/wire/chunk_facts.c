@@ -106,7 +106,8 @@ copy_text(char *to, size_t size, struct slice text)
 
 	while (n && n < text.n && ((unsigned char)text.p[n] & 0xc0) == 0x80)
 		n--;
-	memcpy(to, text.p, n);
+	if (n)
+		memcpy(to, text.p, n);
 	to[n] = '\0';
 }
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Requests that two HTTP readers could understand differently are refused, whole, by every listener.
 
-The simulated engine serves with the same HTTP server as the gateway; --instant answers at once.
+The simulated engine serves with the same HTTP server as the gateway; --instant answers at once.  Behind the gateway
+stands an engine that would see whatever was let through.
 """
 import pytest
 
@@ -13,9 +14,14 @@ POST = "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/js
 GET = "GET /v1/models HTTP/1.1\r\nHost: a\r\n"
 
 
-@pytest.fixture
-def server(start):
-    return start("sim", "--port", 0, "--instant")
+@pytest.fixture(params=["sim", "gateway"])
+def server(request, start):
+    if request.param == "sim":
+        return start("sim", "--port", 0, "--instant")
+    engine = request.getfixturevalue("engine")
+    program = request.getfixturevalue("gateway")(engine, model={"model_id": "llama31-8b"})
+    program.engine = engine
+    return program
 
 
 REFUSED = {
@@ -63,6 +69,8 @@ def test_ambiguous_framing_is_refused_and_the_connection_ends(server, name):
         assert response.status in (400, 411, 413, 501, 505), response
         assert "callback" not in response.error()["message"], "the reason is lost"
         assert c.closed_by_peer() == b"", "what stood behind the refused request was answered"
+    if hasattr(server, "engine"):
+        assert server.engine.requests == [], "it reached the engine"
 
 
 def test_the_listener_serves_on_after_all_of_them(server):

@@ -6,8 +6,7 @@ import threading
 import pytest
 
 from support.engine import well_behaved
-from support.relay import CHAT, answers, chat, post, sends, token, finish, DONE, stream_body
-from support.waiting import wait_for
+from support.relay import CHAT, DONE, answers, chat, decided, finish, post, sends, stream_body, token
 from support.wire import Connection, ask, request_bytes
 
 SECRET = {"Authorization": "Bearer sk-client", "x-api-key": "sk-2", "api-key": "sk-3", "x-goog-api-key": "sk-4",
@@ -78,7 +77,7 @@ def test_a_sane_request_id_is_kept_on_the_way_up_and_back(engine, gateway, given
     g = gateway(engine)
     assert post(g.port, chat(), headers={"X-Request-Id": given}).header("x-request-id") == given
     assert engine.requests[0].header("x-request-id") == given
-    wait_for(lambda: any(d.get("request") == given for d in g.decisions()), "its lines in the decision log")
+    assert decided(g, request=given)
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "a/b", "\u00e9", 'a"b'])
@@ -191,6 +190,19 @@ def test_errors_of_messages_have_anthropic_s_shape(engine, gateway, body, status
     answer = response.json()
     assert answer["type"] == "error" and answer["error"]["type"] == kind
     assert set(answer["error"]) == {"type", "message"}
+
+
+@pytest.mark.parametrize("text, status, kind", [
+    ("Content-Length: 2000000\r\n\r\n", 413, "request_too_large"), ("Content-Length: 2\r\nExpect: tea\r\n\r\n", 417, "invalid_request_error"),
+    ("Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "invalid_request_error"), ("Content-Length: x\r\n\r\n", 400, "invalid_request_error"),
+    ("Content-Length: 9\r\n\r\n{", 408, "invalid_request_error"), ("X: " + "x" * 40000 + "\r\n\r\n", 431, "invalid_request_error")])
+def test_what_http_itself_refuses_has_that_shape_too(engine, gateway, text, status, kind):
+    g = gateway(engine, http={"body_bytes": 1000000, "body_s": 0.3})
+    with Connection(g.port) as c:
+        c.send("POST /v1/messages HTTP/1.1\r\nHost: a\r\n" + text)
+        response = c.response()
+        assert response.status == status
+        assert response.json()["type"] == "error" and response.json()["error"]["type"] == kind
 
 
 def test_messages_without_a_key_or_by_get_have_anthropic_s_shape(engine, gateway):

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from support.engine import USAGE, chunk
-from support.relay import CHAT, DONE, chat, data_of, event, finish, lines_of, posts, sends, stream_body, token
+from support.engine import USAGE, chunk, well_behaved
+from support.relay import (CHAT, DONE, chat, data_of, decided, event, finish, lines_of, post, posts, sends, stream_body,
+                           token)
 from support.waiting import wait_for
-from support.wire import stream
+from support.wire import Connection, stream
 
 
 def usage_chunk(usage=USAGE, **more):
@@ -131,6 +132,7 @@ def test_a_stream_of_an_unknown_endpoint_ends_where_the_engine_ends_it(engine, g
     ([token("a"), finish()[:-1], ], token("a") + finish() + DONE),
     ([token("a"), finish(), token("lost")[:30]], token("a") + finish() + DONE),
     ([token("a"), DONE], token("a") + DONE),
+    ([token("a"), DONE, token("late"), DONE], token("a") + DONE),
     ([DONE], DONE),
     ([b"data:[DONE]\n\n"], b"data:[DONE]\n\n"),
 ])
@@ -183,11 +185,13 @@ FIRST = {
 
 @pytest.mark.parametrize("name", FIRST)
 def test_the_first_token_is_the_first_that_says_something(engine, gateway, name):
-    """The engine waits between the delta and the rest; the decision log tells when the first token was seen."""
+    """The engine waits behind the delta; another request, made meanwhile, marks that moment in the decision log."""
     delta, is_token = FIRST[name]
     go = engine.new_event()
 
     async def waits(request, reply):
+        if not request.json().get("stream"):
+            return await well_behaved(request, reply)
         await reply.start_stream()
         await reply.event({"choices": [{"index": 0, "delta": delta}]})
         await go.wait()
@@ -197,18 +201,17 @@ def test_the_first_token_is_the_first_that_says_something(engine, gateway, name)
 
     engine.behaviour = posts(waits)
     g = gateway(engine)
-    c, response, events = stream(g.port, CHAT, chat(stream=True))
+    c, response, events = stream(g.port, CHAT, chat(stream=True), {"X-Request-Id": "stream"})
     with c:
         seen = iter(events)
         next(seen)
-        early = [d for d in g.decisions() if d["event"] == "first_token"]
-        if is_token:
-            wait_for(lambda: [d for d in g.decisions() if d["event"] == "first_token"], "the first token is noted")
-        else:
-            assert not early
+        assert post(g.port, chat(), headers={"X-Request-Id": "mark"}).status == 200
         engine.on_loop(go.set)
         assert list(seen)[-1] == "[DONE]"
-        wait_for(lambda: [d["event"] for d in g.decisions()].count("first_token") == 1, "it is noted once")
+    decided(g, request="stream", event="finish")
+    order = [d["request"] for d in g.decisions() if d["event"] == "first_token" or d.get("request") == "mark"]
+    assert order.count("stream") == 1
+    assert order.index("stream") == (0 if is_token else len(order) - 1)
 
 
 def test_events_are_not_held_back(engine, gateway):
@@ -235,7 +238,6 @@ def test_events_are_not_held_back(engine, gateway):
 
 
 def test_http_1_0_gets_the_stream_until_the_close(engine, gateway):
-    from support.wire import Connection
     g = gateway(engine)
     once(engine, WHOLE)
     body = json.dumps(chat(stream=True))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from support.engine import chunk
-from support.relay import CHAT, DONE, chat, finish, lines_of, metric, post, posts, stream_body, token
+from support.relay import CHAT, DONE, chat, decided, finish, lines_of, metric, post, posts, stream_body, token
 from support.waiting import wait_for
 from support.wire import Connection, request_bytes, stream
 
@@ -62,7 +62,8 @@ def test_a_stream_that_waits_gets_its_head_and_comments_and_streams_on(engine, h
         wait_for(lambda: engine.in_flight == 1, "the engine has the first")
     c, response, events = early(g)
     with c:
-        assert events_of(g, "early_head")[-1]["verdict"] == ("queued" if where == "queue" else "waiting")
+        assert decided(g, event="early_head", request=response.header("x-request-id"))[0]["verdict"] == (
+            "queued" if where == "queue" else "waiting")
         hold.set()
         assert list(events) == [token("a")[6:-2].decode(), finish()[6:-2].decode(), "[DONE]"]
         assert response.complete and len(events.comments) >= 3
@@ -173,8 +174,7 @@ def test_no_first_token_in_time_is_504(engine, hold, gateway, tmp_path, streams)
     assert engine.requests[0].left.wait(20)
     line = wait_for(lambda: lines_of(path), "the access log")[0]
     assert (line["status"], line["reason"]) == (504, "first_token_timeout")
-    wait_for(lambda: events_of(g, "abort"), "the permit is given up")
-    timeout, closed, aborted = [events_of(g, n)[0] for n in ("timeout", "upstream_closed", "abort")]
+    timeout, closed, aborted = [decided(g, event=n)[0] for n in ("timeout", "upstream_closed", "abort")]
     assert timeout["turn"] == closed["turn"] == aborted["turn"]
     assert aborted["reason"] == "first_token_timeout" and aborted["verdict"] == "permit"
     assert metric(g.port, "kvwarden_requests_total", status="timeout") == 1
@@ -271,7 +271,7 @@ def test_a_slow_body_does_not_delay_the_early_head_of_others(engine, hold, gatew
         slow.send(whole[-1:])
         for c in (quick, slow):
             assert c.head().status == 200
-        assert [d["n"] for d in events_of(g, "early_head")] == [2, 1]
+        assert [d["n"] for d in decided(g, 2, event="early_head")] == [2, 1]
         hold.set()
         for c in (quick, slow):
             assert c.take_until(b"[DONE]")

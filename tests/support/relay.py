@@ -3,6 +3,7 @@
 import json
 
 from .engine import chunk, well_behaved
+from .waiting import wait_for
 from .wire import Connection, ask, request_bytes
 
 CHAT = "/v1/chat/completions"
@@ -86,6 +87,14 @@ def data_of(body):
 
 def lines_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def decided(gateway, n=1, **fields):
+    """Waits for n lines of the decision log that have these fields (it is written behind the gateway's back)."""
+    def found():
+        return [d for d in gateway.decisions() if all(d.get(k) == v for k, v in fields.items())]
+    wait_for(lambda: len(found()) >= n, f"{n} decisions with {fields}")
+    return found()
 
 
 def metric(port, name, **labels):
