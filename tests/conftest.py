@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from support.chat import HeldEngine, Sender  # noqa: E402
 from support.engine import Engine  # noqa: E402
 from support.program import Program  # noqa: E402
 from support.waiting import wait_for  # noqa: E402
@@ -51,6 +52,28 @@ def engine():
     e = Engine()
     yield e
     e.stop()
+
+
+@pytest.fixture
+def held():
+    """A stand-in engine that answers when the test says so; see support/chat.py."""
+    e = HeldEngine()
+    yield e
+    e.stop()
+
+
+@pytest.fixture
+def sender():
+    """sender(port) -> Sender: requests whose answers are read later."""
+    made = []
+
+    def factory(port):
+        made.append(Sender(port))
+        return made[-1]
+
+    yield factory
+    for s in made:
+        s.close()
 
 
 @pytest.fixture

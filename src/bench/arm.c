@@ -189,13 +189,17 @@ run_load(struct arm_setup *s, const char *url, const struct load_spec *spec, str
 
 /* the gateway --------------------------------------------------------------------------------- */
 void
-arm_write_config(const struct arm_kind *k, const char *engine_url, const char *model, struct buf *out)
+arm_write_config(const struct arm_kind *k, const char *engine_url, const char *model,
+		 unsigned width, struct buf *out)
 {
 	buf_addf(out,
 		 "host: 127.0.0.1\nport: 0\nauth: none\nmodels:\n"
-		 "  - model_id: \"%s\"\n    engine: openai\n    endpoint: \"%s\"\n"
-		 "scheduling: %s\n%s",
-		 model, engine_url, k->scheduling, k->config);
+		 "  - model_id: \"%s\"\n    engine: openai\n    endpoint: \"%s\"\n",
+		 model, engine_url);
+	/* A window wider than the engine would leave the queue where it is: inside the engine. */
+	if (strcmp(k->scheduling, "window") == 0)
+		buf_addf(out, "    max_in_flight: %u\n", width);
+	buf_addf(out, "scheduling: %s\n%s", k->scheduling, k->config);
 }
 
 static int
@@ -206,7 +210,7 @@ save_config(struct arm_setup *s, const struct arm_kind *k, char *path, size_t si
 
 	snprintf(path, size, "%s/%s.yaml", s->folder, k->name);
 	buf_init(&text, 64 << 10);
-	arm_write_config(k, s->engine_url, s->model, &text);
+	arm_write_config(k, s->engine_url, s->model, s->width, &text);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n)
 		err = -errno;

@@ -53,8 +53,8 @@ struct arm_setup {
 };
 
 /* The gateway's configuration file for this arm. */
-void
-arm_write_config(const struct arm_kind *k, const char *engine_url, const char *model, struct buf *out);
+void arm_write_config(const struct arm_kind *k, const char *engine_url, const char *model,
+		      unsigned width, struct buf *out);
 /* 0, with ret->error filled when the arm failed, or -EINTR. */
 MUST_CHECK int arm_run(struct arm_setup *s, const struct arm_kind *k, struct arm_outcome *ret);
 /* What the engine can do: tokens a second with exactly its width of the flooder's requests going.  The same returns. */

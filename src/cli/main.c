@@ -6,6 +6,7 @@
 #include "cli/bench_load.h"
 #include "cli/config.h"
 #include "cli/demo.h"
+#include "cli/man.h"
 #include "cli/models.h"
 #include "cli/serve.h"
 #include "cli/sim.h"

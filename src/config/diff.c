@@ -85,6 +85,7 @@ config_diff(const struct config *was, const struct config *now, struct diag *res
 	unsigned n = 0;
 
 	diff_section(SEC_TOP, was, now, "", restart, max, &n);
+	diff_section(SEC_TIMEOUTS, &was->timeouts, &now->timeouts, "", restart, max, &n);
 	if (!same_models(was, now)) {
 		note(restart, max, &n, SEC_TOP, "models", "");
 		return n;

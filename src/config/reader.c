@@ -83,6 +83,41 @@ line_is_secret(struct slice line)
 	return false;
 }
 
+static size_t
+indent_of(struct slice line)
+{
+	size_t n = 0;
+
+	while (n < line.n && line.p[n] == ' ')
+		n++;
+	return n;
+}
+
+/* A line below `api_keys:` is a key too: the lines that it belongs to are those before it with less and less indent, and
+ * one with the same when it is an item of a list. */
+static bool
+belongs_to_secret(struct slice text, struct slice line)
+{
+	size_t indent = indent_of(line);
+	bool item = indent < line.n && line.p[indent] == '-';
+	const char *p = line.p;
+
+	while (p > text.p && (indent > 0 || item)) {
+		const char *end = p - 1, *nl = memrchr(text.p, '\n', (size_t)(end - text.p));
+		struct slice before = { nl ? nl + 1 : text.p, (size_t)(end - (nl ? nl + 1 : text.p)) };
+		size_t k = indent_of(before);
+
+		p = before.p;
+		if (k == before.n || k > indent || (k == indent && !(item && before.p[k] != '-')))
+			continue;
+		if (line_is_secret(before))
+			return true;
+		indent = k;
+		item = before.p[k] == '-';
+	}
+	return false;
+}
+
 /* The line with a caret under the column; tabs stay, so that the caret stands right. */
 static void
 excerpt(struct diag *d, struct slice text, int line, int column)
@@ -90,7 +125,8 @@ excerpt(struct diag *d, struct slice text, int line, int column)
 	struct slice s = line_of(text, line);
 	size_t col = MIN((size_t)MAX(column, 0), s.n), shown = MIN(s.n, (size_t)160), n;
 
-	if (!s.p || line_is_secret(s) || col > shown || memchr(s.p, 0, shown))
+	if (!s.p || line_is_secret(s) || belongs_to_secret(text, s) || col > shown ||
+	    memchr(s.p, 0, shown))
 		return;
 	n = (size_t)snprintf(d->excerpt, sizeof(d->excerpt), "%.*s\n", (int)shown, s.p);
 	for (size_t i = 0; i < col && n + 3 < sizeof(d->excerpt); i++)
@@ -522,6 +558,10 @@ find_row(struct loader *l, enum config_section sec, struct fy_node *key)
 	}
 	if (near)
 		snprintf(hint, sizeof(hint), "did you mean %s?", near->key);
+	if (sec == SEC_KEY) { /* most likely an API key with a colon behind it: not for a log */
+		load_error(l, key, NULL, "unknown key in %s", config_section_paths[sec]);
+		return NULL;
+	}
 	load_error(l, key, near ? hint : "`kvwarden config schema --markdown` lists every key",
 		   "unknown key %s" SLICE_FMT, config_section_paths[sec],
 		   (int)MIN(name.n, (size_t)100), name.p);

@@ -10,6 +10,7 @@
 
 #define API_KEY_MIN 8 /* bytes of a plain key: anything shorter is guessed */
 #define HASH_PREFIX "sha256:"
+#define ENV_NAME "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
 /* While tenants are read.  The maps bring up duplicates. */
 struct tenants_reader {
@@ -173,8 +174,12 @@ key_text(struct loader *l, struct fy_node *n, struct config_api_key *key)
 		return key->hash;
 	value = getenv(key->env);
 	if (!value || !*value) {
-		load_error(l, reader_child(n, "env"), NULL,
-			   "environment variable %.100s is not set", key->env);
+		if (key->env[strspn(key->env, ENV_NAME)] == '\0')
+			load_error(l, reader_child(n, "env"), NULL,
+				   "environment variable %.100s is not set", key->env);
+		else /* perhaps the key itself: not for a log */
+			load_error(l, reader_child(n, "env"), NULL,
+				   "env: the name of an environment variable is expected");
 		return NULL;
 	}
 	return value;

@@ -39,6 +39,8 @@ struct engine;
 struct engine_ops {
 	/* After every change of state; @why is a short word for the log.  The engine may be stopped in it. */
 	void (*on_state)(void *ctx, struct engine *e, enum engine_state was, const char *why);
+	/* A probe was answered, whether that changed the state or not.  May be NULL. */
+	void (*on_alive)(void *ctx, struct engine *e);
 };
 
 struct engine_probe_times {

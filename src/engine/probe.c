@@ -112,6 +112,8 @@ succeed(struct engine *e, const char *why)
 		e->wait_us = e->setup.times.starting_us;
 	}
 	engine_set_state(e, ENGINE_READY, why);
+	if (e->ops->on_alive && !e->stopping)
+		e->ops->on_alive(e->ctx, e);
 }
 
 static void

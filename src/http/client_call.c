@@ -80,7 +80,8 @@ framing_is_plain(const llhttp_t *p, const struct http_headers *h)
 				return false;
 		}
 	}
-	return lengths + codings <= 1;
+	/* What the parser does not take for chunked, "chunked" and a tab, it would read to the end of the connection. */
+	return lengths + codings <= 1 && (codings != 0) == ((p->flags & F_CHUNKED) != 0);
 }
 
 static int
@@ -93,6 +94,8 @@ on_headers_complete(llhttp_t *p)
 
 	if (p->http_major != 1 || p->http_minor > 1)
 		return parse_fail(c, "the answer is not HTTP/1.0 or HTTP/1.1");
+	if (p->status_code < 100)
+		return parse_fail(c, "the answer has no status");
 	if (p->status_code == 101)
 		return parse_fail(c, "the engine wants to switch protocols");
 	p->upgrade = 0;

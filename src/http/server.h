@@ -47,6 +47,13 @@ enum http_refusal {
 	HTTP_REFUSALS
 };
 
+struct http_refused {
+	enum http_refusal what;
+	unsigned status;    /* that HTTP has for it */
+	struct slice path;  /* of the target; empty when the head did not get so far */
+	const char *detail; /* in words */
+};
+
 struct http_server_ops {
 	/* The head is complete.  The user either answers, or calls http_accept_body(); until then no body byte is read
 	 * and no 100 Continue is sent.  A request without a body gets on_body_end() after http_accept_body() too. */
@@ -56,9 +63,8 @@ struct http_server_ops {
 	void (*on_body_end)(void *ctx, struct http_exchange *x);
 	/* The exchange is over; @x and all slices of its head are dead after this call.  Called once for each on_head. */
 	void (*on_close)(void *ctx, struct http_exchange *x, enum http_close why);
-	/* Fills @body with the error in the API's own shape (JSON).  @path: of the request, as much as is known of it. */
-	void (*render_refusal)(void *ctx, enum http_refusal what, struct slice path,
-			       const char *detail, struct buf *body);
+	/* Fills @body with the error in the API's own shape (JSON); returns the status to send, @why->status or another. */
+	unsigned (*render_refusal)(void *ctx, const struct http_refused *why, struct buf *body);
 };
 
 struct http_server_stats {

@@ -172,9 +172,14 @@ void
 conn_refuse(struct http_conn_server *c, enum http_refusal what, const char *detail)
 {
 	static const unsigned status[HTTP_REFUSALS] = { 400, 408, 411, 413, 414, 417, 431, 505, 503 };
-	static const struct http_header json = { SLICE_INIT("content-type"),
-						 SLICE_INIT("application/json") };
-	struct http_headers headers = { 1, &json };
+	static const struct http_header fields[] = {
+		{ SLICE_INIT("content-type"), SLICE_INIT("application/json") },
+		{ SLICE_INIT("retry-after"), SLICE_INIT("1") }, /* the overload's */
+		{ SLICE_INIT("retry-after-ms"), SLICE_INIT("1000") },
+	};
+	struct http_headers headers = { what == HTTP_REFUSE_OVERLOAD ? ARRAY_LEN(fields) : 1, fields };
+	struct http_refused why = { what, status[what], SLICE(""), detail };
+	unsigned answer;
 	struct buf body;
 
 	c->srv->stats.refused[what]++;
@@ -183,15 +188,16 @@ conn_refuse(struct http_conn_server *c, enum http_refusal what, const char *deta
 		return;
 	}
 	buf_init(&body, 64 << 10);
-	c->srv->ops->render_refusal(c->srv->ctx, what, c->x->target.n ? http_path(c->x) : SLICE(""),
-				    detail, &body);
+	if (c->x->target.n)
+		why.path = http_path(c->x);
+	answer = c->srv->ops->render_refusal(c->srv->ctx, &why, &body);
 	c->keep_alive = false;
 	c->body_wanted = false;
 	c->linger = true;
 	if (c->in_exchange) /* its user hears of the end first; what follows is ours */
 		end_exchange(c, what == HTTP_REFUSE_TIMEOUT ? HTTP_CLOSE_TIMEOUT : HTTP_CLOSE_BAD);
 	conn_set_state(c, CONN_WORK);
-	http_respond(c->x, status[what], &headers, buf_slice(&body));
+	http_respond(c->x, answer, &headers, buf_slice(&body));
 	buf_finish(&body);
 }
 

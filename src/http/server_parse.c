@@ -137,6 +137,9 @@ check_head(struct http_conn_server *c)
 		return fail(c, HTTP_REFUSE_BAD_REQUEST, "exactly one Host header is required");
 	if (lengths + codings > 1)
 		return fail(c, HTTP_REFUSE_BAD_REQUEST, "the body's length is given more than once");
+	/* "chunked" with a tab behind it is none for the parser, which tells only when the body is wanted. */
+	if (codings && !(c->parser.flags & F_CHUNKED))
+		return fail(c, HTTP_REFUSE_BAD_REQUEST, "Transfer-Encoding may only be chunked");
 	if (codings && c->http10)
 		return fail(c, HTTP_REFUSE_BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding");
 	if (c->http10 && !lengths && has_body_by_nature(c->parser.method))

@@ -107,10 +107,10 @@ on_alarm(uv_timer_t *t)
 	queue_pump(g);
 	gateway_check_drained(g);
 	if (g->draining && !g->stopping) {
+		gateway_check_drained(g);
 		if (g->drain_until_us <= g->now_us)
 			gateway_stop(g);
-		else
-			deadlines_note(g, g->drain_until_us);
+		deadlines_note(g, g->drain_until_us);
 	}
 }
 

@@ -45,7 +45,17 @@ on_engine_state(void *ctx, struct engine *e, enum engine_state was, const char *
 	queue_model_changed(m);
 }
 
-static const struct engine_ops engine_ops = { .on_state = on_engine_state };
+static void
+on_engine_alive(void *ctx, struct engine *e)
+{
+	struct served_model *m = ctx;
+
+	(void)e;
+	gateway_clock(m->g);
+	queue_trust(m);
+}
+
+static const struct engine_ops engine_ops = { .on_state = on_engine_state, .on_alive = on_engine_alive };
 
 static int
 create_engines(struct gateway *g, struct diag *d)
@@ -194,6 +204,7 @@ gateway_reload(struct gateway *g, struct config *c, struct diag *d)
 		log_diag(LOG_WARN, &restart[i]);
 	metrics_add(g->metrics, METRIC_CONFIG_RELOADS, METRICS_GLOBAL, 1);
 	queue_pump(g);
+	deadlines_note(g, g->now_us); /* spans may be shorter now */
 	return 0;
 }
 

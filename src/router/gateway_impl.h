@@ -25,7 +25,8 @@ struct served_model {
 	const struct config_model *config;  /* of the snapshot that the gateway started with */
 	char upstream_json[MODEL_JSON_MAX]; /* the engine's own name for it, as JSON */
 	struct engine *engine;
-	bool answered;			 /* once at least */
+	bool answered; /* once at least */
+	bool suspect; /* READY, but a connection failed: nothing new goes there until it has shown that it lives */
 	struct model_flow **flows;	 /* by tenant index */
 	struct admission_share **shares; /* by organisation slot */
 	unsigned streaming;		 /* requests whose events flow */

@@ -131,7 +131,8 @@ model_flow(struct served_model *m, struct tenant *t)
 unsigned
 model_tenant_label(struct gateway *g, const struct tenant *t)
 {
-	if (t->label >= METRICS_TENANTS_MAX)
+	/* The tenant that others share may have a place of its own in the table, and must not have a second series. */
+	if (t->label >= METRICS_TENANTS_MAX || !strcmp(t->id, TENANT_OTHER))
 		return metrics_tenant_other(g->metrics);
 	if (!g->labelled[t->label]) {
 		g->labelled[t->label] = true;

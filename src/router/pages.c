@@ -3,14 +3,24 @@
 #include "base/json_writer.h"
 #include "router/gateway_impl.h"
 
+static void
+answer(struct gateway *g, struct http_exchange *x, unsigned status, bool again)
+{
+	const struct http_header v[] = {
+		{ SLICE("content-type"), SLICE("application/json") },
+		{ SLICE("cache-control"), SLICE("no-store") },
+		{ SLICE("retry-after"), SLICE("1") },
+		{ SLICE("retry-after-ms"), SLICE("1000") },
+	};
+	struct http_headers h = { ARRAY_LEN(v) - (again ? 0 : 2), v };
+
+	http_respond(x, status, &h, buf_slice(&g->scratch));
+}
+
 void
 page_send(struct gateway *g, struct http_exchange *x, unsigned status)
 {
-	const struct http_header v[] = { { SLICE("content-type"), SLICE("application/json") },
-					 { SLICE("cache-control"), SLICE("no-store") } };
-	struct http_headers h = { ARRAY_LEN(v), v };
-
-	http_respond(x, status, &h, buf_slice(&g->scratch));
+	answer(g, x, status, false);
 }
 
 void
@@ -18,7 +28,7 @@ page_error(struct gateway *g, struct http_exchange *x, enum wire_error e, const 
 {
 	buf_clear(&g->scratch);
 	wire_error_body(&g->scratch, e, WIRE_OPENAI, message, NULL);
-	page_send(g, x, wire_error_info(e)->status);
+	answer(g, x, wire_error_info(e)->status, wire_error_info(e)->status == 503);
 }
 
 static void

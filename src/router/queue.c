@@ -212,11 +212,31 @@ queue_enter(struct request *r)
 }
 
 void
+queue_suspect(struct served_model *m)
+{
+	if (engine_get_state(m->engine) != ENGINE_READY)
+		return;
+	m->suspect = true;
+	admission_engine_ready(m->g->admission, m->index, false);
+}
+
+void
+queue_trust(struct served_model *m)
+{
+	if (!m->suspect)
+		return;
+	m->suspect = false;
+	admission_engine_ready(m->g->admission, m->index, engine_get_state(m->engine) == ENGINE_READY);
+	queue_pump(m->g);
+}
+
+void
 queue_model_changed(struct served_model *m)
 {
 	struct gateway *g = m->g;
 	enum engine_state s = engine_get_state(m->engine);
 
+	m->suspect = false;
 	admission_engine_ready(g->admission, m->index, s == ENGINE_READY);
 	list_for_each_safe(it, &g->states[REQUEST_LOADING]) {
 		struct request *r = list_entry(it, struct request, link);

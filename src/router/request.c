@@ -379,8 +379,8 @@ on_close(void *ctx, struct http_exchange *x, enum http_close why)
 }
 
 /* What http refuses by itself has the API's shape too. */
-static void
-render_refusal(void *ctx, enum http_refusal what, struct slice path, const char *detail, struct buf *body)
+static unsigned
+render_refusal(void *ctx, const struct http_refused *why, struct buf *body)
 {
 	static const enum wire_error errors[HTTP_REFUSALS] = {
 		[HTTP_REFUSE_BAD_REQUEST] = WIRE_ERR_INVALID_REQUEST,
@@ -393,19 +393,21 @@ render_refusal(void *ctx, enum http_refusal what, struct slice path, const char 
 		[HTTP_REFUSE_VERSION] = WIRE_ERR_VERSION,
 		[HTTP_REFUSE_OVERLOAD] = WIRE_ERR_OVERLOADED,
 	};
-	struct slice text = slice_of(wire_error_info(errors[what])->text);
+	enum wire_dialect dialect = route_dialect(why->path);
+	enum wire_error e = errors[why->what];
+	struct slice text = slice_of(wire_error_info(e)->text);
 	struct gateway *g = ctx;
 	char message[256];
 
-	g->refusal_status = wire_error_info(errors[what])->status;
+	g->refusal_status = wire_error_status(e, dialect);
 	text.n--; /* its full stop */
-	snprintf(message, sizeof(message), SLICE_FMT ": %s.", SLICE_ARG(text), detail);
-	wire_error_body(body, errors[what], route_dialect(path), detail ? message : NULL, NULL);
+	snprintf(message, sizeof(message), SLICE_FMT ": %s.", SLICE_ARG(text), why->detail);
+	wire_error_body(body, e, dialect, message, NULL);
 	metrics_add(g->metrics, METRIC_REJECTS,
-		    (struct metrics_at){ .label = what == HTTP_REFUSE_OVERLOAD
-							  ? METRIC_REASON_OVERLOADED
-							  : METRIC_REASON_BAD_REQUEST },
+		    (struct metrics_at){ .label = e == WIRE_ERR_OVERLOADED ? METRIC_REASON_OVERLOADED
+									   : METRIC_REASON_BAD_REQUEST },
 		    1);
+	return g->refusal_status;
 }
 
 const struct http_server_ops request_server_ops = {

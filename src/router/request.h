@@ -150,6 +150,10 @@ void queue_expire(struct gateway *g);
 void queue_release_tenant(struct gateway *g, const struct tenant *t);
 /* An engine's state has changed. */
 void queue_model_changed(struct served_model *m);
+/* A connection to the engine failed: those who wait are not sent after it until the engine shows that it lives. */
+void queue_suspect(struct served_model *m);
+/* It does. */
+void queue_trust(struct served_model *m);
 /* It is not such a request any more. */
 void queue_forget_ticketless(struct request *r);
 bool queue_gate(void *ctx, struct admission_request *a, uint64_t now_us, uint64_t *retry_us);

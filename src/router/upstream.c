@@ -92,6 +92,7 @@ static void
 note_progress(struct request *r)
 {
 	engine_note_progress(r->model->engine, gateway_clock(r->g));
+	queue_trust(r->model);
 }
 
 static void
@@ -254,6 +255,8 @@ on_error(void *ctx, enum http_call_error err, const char *detail)
 	char message[320];
 
 	gateway_clock(g);
+	if (err != HTTP_CALL_BAD_RESPONSE)
+		queue_suspect(r->model);
 	engine_note_failure(r->model->engine, g->now_us);
 	snprintf(message, sizeof(message), "%s%s%s%s.", meaning[err].what, detail ? " (" : "",
 		 detail ? detail : "", detail ? ")" : "");

@@ -143,21 +143,14 @@ on_close(void *ctx, struct http_exchange *x, enum http_close why)
 	face_arm(f);
 }
 
-static void
-render_refusal(void *ctx, enum http_refusal what, struct slice path, const char *detail, struct buf *body)
+static unsigned
+render_refusal(void *ctx, const struct http_refused *why, struct buf *body)
 {
-	static const unsigned status[HTTP_REFUSALS] = {
-		[HTTP_REFUSE_BAD_REQUEST] = 400, [HTTP_REFUSE_TIMEOUT] = 408,
-		[HTTP_REFUSE_LENGTH] = 411,	 [HTTP_REFUSE_BODY_SIZE] = 413,
-		[HTTP_REFUSE_URI_SIZE] = 414,	 [HTTP_REFUSE_EXPECT] = 417,
-		[HTTP_REFUSE_HEAD_SIZE] = 431,	 [HTTP_REFUSE_VERSION] = 505,
-		[HTTP_REFUSE_OVERLOAD] = 503,
-	};
 	struct sim_face *f = ctx;
-	struct sim_error e = { .status = status[what], .message = slice_of(detail) };
+	struct sim_error e = { .status = why->status, .message = slice_of(why->detail) };
 
-	(void)path;
 	f->o.personality->error(body, &e);
+	return why->status;
 }
 
 static const struct http_server_ops server_ops = {

@@ -8,8 +8,11 @@
 struct tenant_table {
 	struct tenant *v;
 	unsigned configured_max, unknown_max, n_configured, n_unknown;
-	struct map by_name;  /* id -> struct tenant; also the configured ones */
-	struct map by_hash;  /* SHA-256 of a key -> struct tenant_key */
+	struct map by_name;		  /* id -> struct tenant; also the configured ones */
+	struct map by_hash;		  /* SHA-256 of a key -> struct tenant_key */
+	struct map exact;		  /* id -> struct tenant_rule, of those that are no globs */
+	const struct tenant_rule **globs; /* longest first */
+	unsigned n_globs;
 	struct list unknown; /* by last use, longest ago first */
 	struct tenant_rules rules;
 	unsigned next_label;
@@ -34,6 +37,7 @@ tenant_table_create(unsigned configured_max, unsigned unknown_max, uint64_t seed
 	map_init(&t->by_name, seed);
 	map_reserve(&t->by_name, (t->configured_max + unknown_max) * 2);
 	map_init(&t->by_hash, ~seed);
+	map_init(&t->exact, seed);
 	return t;
 }
 
@@ -44,6 +48,8 @@ tenant_table_destroy(struct tenant_table *t)
 		return;
 	map_finish(&t->by_name);
 	map_finish(&t->by_hash);
+	map_finish(&t->exact);
+	free(t->globs);
 	free(t->v);
 	free(t);
 }
@@ -62,20 +68,46 @@ tenant_table_at(struct tenant_table *t, unsigned index)
 
 /* The rule for a name: an exact one, else the longest glob that fits; NULL when none does. */
 static const struct tenant_rule *
-rule_for(const struct tenant_rules *rules, struct slice id)
+rule_for(const struct tenant_table *t, struct slice id)
 {
-	const struct tenant_rule *best = NULL;
+	const struct tenant_rule *exact = map_get(&t->exact, id);
 
+	for (unsigned i = 0; !exact && i < t->n_globs; i++)
+		if (slice_glob(id, slice_of(t->globs[i]->pattern)))
+			return t->globs[i];
+	return exact;
+}
+
+/* Longest first; of equal ones the first in the file. */
+static int
+compare_globs(const void *a, const void *b)
+{
+	const struct tenant_rule *x = *(const struct tenant_rule *const *)a;
+	const struct tenant_rule *y = *(const struct tenant_rule *const *)b;
+	size_t nx = strlen(x->pattern), ny = strlen(y->pattern);
+
+	return nx != ny ? (nx < ny ? 1 : -1) : x < y ? -1 : x > y;
+}
+
+static void
+take_rules(struct tenant_table *t, const struct tenant_rules *rules)
+{
+	t->rules = *rules;
+	map_finish(&t->exact);
+	map_init(&t->exact, t->seed);
+	map_reserve(&t->exact, rules->n_rules);
+	free(t->globs);
+	t->globs = must_calloc(MAX(rules->n_rules, 1u), sizeof(*t->globs));
+	t->n_globs = 0;
 	for (unsigned i = 0; i < rules->n_rules; i++) {
 		const struct tenant_rule *r = &rules->rules[i];
-		struct slice pattern = slice_of(r->pattern);
 
-		if (!r->is_glob && slice_eq(pattern, id))
-			return r;
-		if (r->is_glob && slice_glob(id, pattern) && (!best || pattern.n > strlen(best->pattern)))
-			best = r;
+		if (r->is_glob)
+			t->globs[t->n_globs++] = r;
+		else
+			map_put(&t->exact, slice_of(r->pattern), (void *)(uintptr_t)r);
 	}
-	return best;
+	qsort(t->globs, t->n_globs, sizeof(*t->globs), compare_globs);
 }
 
 static void
@@ -107,7 +139,7 @@ settle_in(struct tenant_table *t, struct tenant *e, struct slice id, bool config
 		memcpy(e->id, id.p, id.n);
 	e->id[id.n] = '\0';
 	e->label = t->next_label < TENANT_LABELS_MAX ? t->next_label++ : TENANT_LABELS_MAX;
-	apply(t, e, rule_for(&t->rules, id), true, now_us);
+	apply(t, e, rule_for(t, id), true, now_us);
 	map_put(&t->by_name, (struct slice){ e->id, id.n }, e);
 }
 
@@ -144,7 +176,7 @@ tenant_table_configure(struct tenant_table *t, const struct tenant_rules *rules,
 {
 	if (t->n_configured + count_new(t, rules) > t->configured_max)
 		return -ENOSPC;
-	t->rules = *rules;
+	take_rules(t, rules);
 	ensure_configured(t, SLICE(TENANT_DEFAULT), now_us);
 	ensure_configured(t, SLICE(TENANT_OTHER), now_us);
 	for (unsigned i = 0; i < rules->n_rules; i++)
@@ -152,7 +184,7 @@ tenant_table_configure(struct tenant_table *t, const struct tenant_rules *rules,
 			ensure_configured(t, slice_of(rules->rules[i].pattern), now_us);
 	for (unsigned i = 0; i < tenant_table_capacity(t); i++)
 		if (t->v[i].alive)
-			apply(t, &t->v[i], rule_for(rules, slice_of(t->v[i].id)), false, now_us);
+			apply(t, &t->v[i], rule_for(t, slice_of(t->v[i].id)), false, now_us);
 	map_finish(&t->by_hash);
 	map_init(&t->by_hash, ~t->seed);
 	map_reserve(&t->by_hash, rules->n_keys * 2);

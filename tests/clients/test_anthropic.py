@@ -6,6 +6,7 @@ import anthropic
 import pytest
 
 from support.waiting import wait_for
+from support.wire import Connection, request_bytes
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 ASK = {"model": "m", "max_tokens": 3, "messages": MESSAGES}
@@ -129,11 +130,15 @@ def test_a_full_gateway_is_overloaded_as_anthropic_says_it(connect, engine, gate
     async def hangs(request, reply):
         await never.wait()
 
-    program = gateway(engine, max_concurrent=1, admission_queue_size=0, http={"buffered_bytes": 1 << 20})
-    sdk = connect("anthropic", program)
+    program = gateway(engine, max_concurrent=1, admission_queue_size=1)
     engine.behaviour = hangs
-    e = failure(sdk, anthropic.APIStatusError, system="x" * (2 << 20))
+    with Connection(program.port) as at_the_engine, Connection(program.port) as queued:
+        for n, c in enumerate((at_the_engine, queued)):
+            c.send(request_bytes("POST", "/v1/messages", {}, ASK))
+            wait_for(lambda: len([d for d in program.decisions() if d["event"] == "arrive"]) == n + 1, "it has arrived")
+        e = failure(connect("anthropic", program), anthropic.APIStatusError)
     assert e.status_code == 529 and e.body["error"]["type"] == "overloaded_error"
+    assert int(e.response.headers["retry-after"]) > 0
 
 
 def test_the_engines_own_error_comes_through(connect, engine, gateway):

@@ -148,6 +148,7 @@ def test_a_quiet_tenant_is_served_amid_a_flood_and_both_are_counted(gateway, lla
     for thread in flood + quiet:
         thread.join()
     assert statuses == [200] * 15
+    wait_for(lambda: len(events("finish")) == 15, "the log has the end of each")
     grants = events("grant")
     assert grants.count("quiet") == 3 and grants[-1] == "flooder", f"quiet had to wait for the flood: {grants}"
     in_flight = most = 0

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whatever a client sends, in whatever pieces: each request that the server's user sees is the one that a strict reader
- * finds at that place of the stream, byte for byte, and there is none beyond.  The first byte chooses the pieces.
+ * finds at that place of the stream, byte for byte, and there is none beyond.  The first byte chooses the pieces, and its
+ * highest bit a user that answers from the head alone.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ struct run {
 	struct reference_message want;
 	enum reference_verdict verdict;
 	struct buf body;
-	bool open, closed;
+	bool open, closed, early;
 };
 
 static bool
@@ -64,7 +65,10 @@ on_head(void *ctx, struct http_exchange *x)
 		must(slice_eq(h->v[i].name, r->want.names[i]));
 		must(slice_eq(h->v[i].value, r->want.values[i]));
 	}
-	http_accept_body(x);
+	if (r->early)
+		http_respond(x, 401, NULL, SLICE("no"));
+	else
+		http_accept_body(x);
 }
 
 static void
@@ -97,11 +101,12 @@ on_close(void *ctx, struct http_exchange *x, enum http_close why)
 	r->open = false;
 }
 
-static void
-render_refusal(void *ctx, enum http_refusal what, const char *detail, struct buf *body)
+static unsigned
+render_refusal(void *ctx, const struct http_refused *why, struct buf *body)
 {
-	(void)ctx, (void)what;
-	buf_add_str(body, detail);
+	(void)ctx;
+	buf_add_str(body, why->detail);
+	return why->status;
 }
 
 static const struct http_server_ops ops = { on_head, on_body, on_body_end, on_close, render_refusal };
@@ -146,6 +151,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memset(&r, 0, sizeof(r));
 	r.in = (struct slice){ (const char *)data + 1, size - 1 };
+	r.early = data[0] & 0x80;
 	buf_init(&r.body, BUF_MAX_DEFAULT);
 	buf_init(&r.want.body, BUF_MAX_DEFAULT);
 	must(uv_loop_init(&loop) == 0);

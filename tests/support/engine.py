@@ -6,6 +6,7 @@ It runs an asyncio loop on a thread.  A test replaces `engine.behaviour`, an asy
 """
 import asyncio
 import json
+import socket
 import threading
 
 
@@ -110,7 +111,11 @@ async def well_behaved(request, reply):
 
 
 class Engine:
-    def __init__(self, behaviour=well_behaved):
+    def __init__(self, behaviour=well_behaved, port=0):
+        # SO_REUSEADDR: an earlier test's connections that linger are no obstacle.  OSError when it is taken.
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
         self.behaviour = behaviour
         self.requests = []  # those with a body, in the order their heads came; health checks are in .gets
         self.gets = []
@@ -142,7 +147,7 @@ class Engine:
 
     def _run(self):
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=2048))
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._socket, backlog=2048))
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()

@@ -141,13 +141,15 @@ each_arm_of_the_gateway_has_its_policy_in_its_configuration(void **state)
 
 	(void)state;
 	buf_init(&out, 4096);
-	arm_write_config(arm_kind_find(SLICE("token_bucket")), "http://127.0.0.1:9", "m", &out);
+	arm_write_config(arm_kind_find(SLICE("token_bucket")), "http://127.0.0.1:9", "m", 4, &out);
 	assert_non_null(strstr(buf_cstr(&out), "scheduling: fifo\n"));
 	assert_non_null(strstr(buf_cstr(&out), "rate_limit_rpm: 600\n  rate_limit_burst: 10\n"));
 	assert_non_null(strstr(buf_cstr(&out), "endpoint: \"http://127.0.0.1:9\"\n"));
+	assert_null(strstr(buf_cstr(&out), "max_in_flight"));
 	buf_clear(&out);
-	arm_write_config(arm_kind_find(SLICE("window")), "http://127.0.0.1:9", "m", &out);
+	arm_write_config(arm_kind_find(SLICE("window")), "http://127.0.0.1:9", "m", 4, &out);
 	assert_non_null(strstr(buf_cstr(&out), "scheduling: window\n"));
+	assert_non_null(strstr(buf_cstr(&out), "max_in_flight: 4\n"));
 	assert_null(strstr(buf_cstr(&out), "rate_limit"));
 	buf_finish(&out);
 	assert_null(arm_kind_find(SLICE("winning")));

@@ -89,12 +89,12 @@ on_close(void *ctx, struct http_exchange *x, enum http_close why)
 	buf_addf(&s.log, "(%s)", names[why]);
 }
 
-static inline void
-render_refusal(void *ctx, enum http_refusal what, struct slice path, const char *detail, struct buf *body)
+static inline unsigned
+render_refusal(void *ctx, const struct http_refused *why, struct buf *body)
 {
 	(void)ctx;
-	(void)path;
-	buf_addf(body, "{\"refusal\":%d,\"detail\":\"%s\"}", (int)what, detail);
+	buf_addf(body, "{\"refusal\":%d,\"detail\":\"%s\"}", (int)why->what, why->detail);
+	return why->status;
 }
 
 static const struct http_server_ops serving_ops = { on_head, on_body, on_body_end, on_close,

@@ -61,7 +61,8 @@ connections_that_cannot_be_used_again_are_closed(void **state)
 		take_request();
 		say(e.fd, answers[i]);
 		UNTIL(strstr(buf_cstr(&e.log), "hello(end)"));
-		UNTIL(http_pool_connections(e.pool) == 0);
+		turns(20);
+		assert_int_equal(http_pool_connections(e.pool), 0);
 		buf_clear(&e.log);
 		close(e.fd);
 	}

@@ -437,13 +437,13 @@ a_body_that_stops_is_408_but_one_that_moves_is_not(void **state)
 	int fd;
 
 	(void)state;
-	s.limits.body_ms = 400;
+	s.limits.body_ms = 1000;
 	serve(BE_LATE);
 	fd = dial(s.port);
 	say(fd, POST "Content-Length: 10\r\n\r\n");
-	for (unsigned i = 0; i < 8; i++) { /* twice as long as the limit */
+	for (unsigned i = 0; i < 8; i++) { /* longer than the limit */
 		say(fd, "x");
-		let_pass_ms(100);
+		let_pass_ms(150);
 	}
 	assert_non_null(s.x);
 	UNTIL(hear(fd, &out) == LINE_ENDED);

@@ -344,6 +344,7 @@ what_could_be_read_in_two_ways_is_refused(void **state)
 	REFUSED(POST "Transfer-Encoding:\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
 	REFUSED(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" SMUGGLED,
 		400, BAD_REQUEST);
+	REFUSED(POST "Transfer-Encoding: chunked\t\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
 	REFUSED(POST "Transfer-Encoding : chunked\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
 	REFUSED(POST "Transfer-Encoding\t: chunked\r\n\r\n" SMUGGLED, 400, BAD_REQUEST);
 	REFUSED(POST "Transfer-Encoding:\x0b"
