@@ -7,7 +7,8 @@
  *   fifo    in order of arrival; no window unless one is set
  *   drr     the original's score, (active * 10 + priority) * 100 + length bucket, frozen at arrival; lower first
  *   window  start-time fair queueing over organisations and, inside each, over tenants, by weight: the one that has received
- *           the least cost per unit of weight goes next (Goyal et al., SFQ, SIGCOMM 1996; Jin et al., SFQ(D), 2004)
+ *           the least cost per unit of weight goes next (Goyal et al., SFQ, SIGCOMM 1996; Jin et al., SFQ(D), 2004);
+ *           inside a tenant short answers first, by the original's length buckets
  *
  * The caller reports what happens (arrival, first token, progress, end, abort, engine lost or back, time passing) and takes
  * grants with admission_next_grant() until there is none.  A grant is a permit: it is held until finish or abort, once.
@@ -93,6 +94,7 @@ struct admission_request {
 	double cost;	    /* estimate, > 0 */
 	uint32_t bytes;	    /* of its body, for the bound of the queue */
 	int64_t max_tokens; /* -1: not said */
+	unsigned active; /* of its tenant over all engines, this one included, for drr; 0: those of its flow */
 	bool must_wait; /* its gate is known to be shut now: the bounds of the queue hold for it in any case */
 	void *user;
 	/* read-only for others */

@@ -67,21 +67,36 @@ rank_none(const struct admission_flow *f, const struct admission_request *r)
 	return 0;
 }
 
+/* The original's length buckets: short, medium, long, xlarge. */
+static int64_t
+length_bucket(const struct admission_request *r)
+{
+	int64_t tokens = r->max_tokens < 0 ? ADMISSION_OUTPUT_TOK_ASSUMED : r->max_tokens;
+
+	return tokens <= 256 ? 0 : tokens <= 1024 ? 1 : tokens <= 4096 ? 2 : 3;
+}
+
+/* Among the requests of one tenant short answers go first. */
+static int64_t
+rank_length(const struct admission_flow *f, const struct admission_request *r)
+{
+	(void)f;
+	return length_bucket(r);
+}
+
 /* The original's score.  `active` counts this request too. */
 static int64_t
 rank_drr(const struct admission_flow *f, const struct admission_request *r)
 {
-	int64_t tokens = r->max_tokens < 0 ? ADMISSION_OUTPUT_TOK_ASSUMED : r->max_tokens;
-	int64_t bucket = tokens <= 256 ? 0 : tokens <= 1024 ? 1 : tokens <= 4096 ? 2 : 3;
-	int64_t active = (int64_t)f->queued + f->granted + 1;
+	int64_t active = r->active ? (int64_t)r->active : (int64_t)f->queued + f->granted + 1;
 
-	return (active * 10 + f->priority) * 100 + bucket;
+	return (active * 10 + f->priority) * 100 + length_bucket(r);
 }
 
 const struct admission_policy_ops admission_policies[ADMISSION_POLICIES] = {
 	[ADMISSION_FIFO] = { "fifo", 0, false, rank_none, flow_less_by_head, share_less_by_head },
 	[ADMISSION_DRR] = { "drr", 0, false, rank_drr, flow_less_by_head, share_less_by_head },
-	[ADMISSION_WINDOW] = { "window", ADMISSION_WINDOW_DEFAULT, true, rank_none,
+	[ADMISSION_WINDOW] = { "window", ADMISSION_WINDOW_DEFAULT, true, rank_length,
 			       flow_less_by_vtime, share_less_by_vtime },
 };
 

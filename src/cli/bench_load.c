@@ -4,10 +4,10 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "bench/load.h"
+#include "cli/child_side.h"
 
 #define LINE_EVERY_MS 500
 #define PHASE_MAX_S 86400.0
@@ -21,8 +21,7 @@ struct load_process {
 	struct load_spec spec;
 	struct http_endpoint endpoint;
 	bool has_endpoint;
-	int report_fd;
-	int64_t parent; /* end with it; 0: no */
+	struct child_side side;
 
 	uv_loop_t loop;
 	uv_timer_t line;
@@ -97,11 +96,12 @@ read_option(struct load_process *p, int id, struct diag *d)
 		return read_whole(UINT64_MAX, &s->seed, d);
 	case 'r':
 		err = read_whole(INT32_MAX, &n, d);
-		p->report_fd = (int)n;
+		p->side.report_fd = (int)n;
 		return err;
 	case 'p':
 		err = read_whole(INT32_MAX, &n, d);
-		p->parent = (int64_t)n;
+		p->side.die_with_parent = true;
+		p->side.parent = (pid_t)n;
 		return err;
 	default:
 		diag_what(d, "there is no such option, or its value is missing");
@@ -139,7 +139,7 @@ write_line(struct load_process *p)
 	load_get_result(p->load, &r);
 	load_result_write(&r, &line);
 	for (size_t done = 0; done < line.n;) {
-		ssize_t n = write(p->report_fd, line.p + done, line.n - done);
+		ssize_t n = write(p->side.report_fd, line.p + done, line.n - done);
 
 		if (n < 0 && errno != EINTR)
 			break; /* nobody reads any more */
@@ -187,11 +187,8 @@ on_term(uv_signal_t *h, int number)
 static int
 run(struct load_process *p)
 {
-	if (p->parent) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != p->parent) /* it ended before that call */
-			return EXIT_CANNOT_RUN;
-	}
+	if (!child_side_follow(&p->side))
+		return EXIT_CANNOT_RUN;
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&p->loop);
 	uv_timer_init(&p->loop, &p->line);
@@ -210,7 +207,7 @@ run(struct load_process *p)
 int
 cli_bench_load(int argc, char **argv)
 {
-	struct load_process p = { .report_fd = STDOUT_FILENO };
+	struct load_process p = { .side.report_fd = STDOUT_FILENO };
 	struct diag d = { 0 };
 
 	if (read_options(&p, argc, argv, &d)) {

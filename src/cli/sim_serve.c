@@ -5,10 +5,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <unistd.h>
-#include "base/json_writer.h"
 #include "base/log.h"
+#include "cli/child_side.h"
 #include "sim/host_cpu.h"
 #include "sim/http_face.h"
 #include "sim/step_time.h"
@@ -27,9 +26,7 @@ struct sim_serve {
 	bool blank_given;
 	bool instant;
 	uint64_t instant_interval_us;
-	int report_fd;
-	bool die_with_parent;
-	int64_t parent; /* its pid; 0: whoever it is now */
+	struct child_side side;
 
 	uv_loop_t loop;
 	uv_signal_t term, interrupt;
@@ -223,13 +220,13 @@ read_address_option(struct sim_serve *s, int id, struct diag *d)
 		break;
 	case OPT_REPORT_FD:
 		err = read_count(d, 0, INT32_MAX, &n);
-		s->report_fd = (int)n;
+		s->side.report_fd = (int)n;
 		break;
 	default: /* OPT_DIE_WITH_PARENT */
-		s->die_with_parent = true;
+		s->side.die_with_parent = true;
 		if (optarg)
 			err = read_count(d, 1, INT32_MAX, &n);
-		s->parent = (int64_t)n;
+		s->side.parent = (pid_t)n;
 	}
 	return err;
 }
@@ -393,44 +390,6 @@ read_options(struct sim_serve *s, int argc, char **argv, struct diag *d)
 }
 
 /* life ----------------------------------------------------------------------------------------------------------------- */
-static int
-follow_parent(const struct sim_serve *s)
-{
-	if (!s->die_with_parent)
-		return 0;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* It may have ended before that call. */
-	if (s->parent ? getppid() != s->parent : getppid() == 1)
-		return -ESRCH;
-	return 0;
-}
-
-static void
-report(const struct sim_serve *s, uint16_t port)
-{
-	struct json_writer w;
-	struct buf line;
-
-	if (s->report_fd < 0)
-		return;
-	buf_init(&line, 4096);
-	jw_init(&w, &line);
-	jw_object(&w);
-	if (s->unix_path) {
-		jw_kv_str(&w, "unix", s->unix_path);
-	} else {
-		jw_kv_str(&w, "address", s->host);
-		jw_kv_uint(&w, "port", port);
-	}
-	jw_kv_int(&w, "pid", getpid());
-	jw_end_object(&w);
-	buf_add_char(&line, '\n');
-	if (write(s->report_fd, line.p, line.n) != (ssize_t)line.n)
-		log_warn("sim: the address could not be reported: %s", strerror(errno));
-	close(s->report_fd);
-	buf_finish(&line);
-}
-
 static void
 on_closed(void *ctx)
 {
@@ -482,7 +441,7 @@ open_server(struct sim_serve *s, struct diag *d)
 			   : sim_face_listen(s->server, s->host, s->port, &port, d);
 	if (err)
 		return err;
-	report(s, port);
+	child_side_report(&s->side, s->host, port, s->unix_path);
 	if (s->unix_path)
 		log_info("sim: a SIMULATED %s engine answers on unix:%s", s->face.personality->name,
 			 s->unix_path);
@@ -507,7 +466,7 @@ serve(struct sim_serve *s)
 {
 	struct diag d = { 0 };
 
-	if (follow_parent(s))
+	if (!child_side_follow(&s->side))
 		return EXIT_CANNOT_RUN;
 	uv_loop_init(&s->loop);
 	watch_signals(s);
@@ -527,7 +486,7 @@ serve(struct sim_serve *s)
 int
 cli_sim_serve(int argc, char **argv)
 {
-	struct sim_serve s = { .face = SIM_FACE_OPTIONS_DEFAULT, .host = "127.0.0.1", .report_fd = -1 };
+	struct sim_serve s = { .face = SIM_FACE_OPTIONS_DEFAULT, .host = "127.0.0.1", .side.report_fd = -1 };
 	struct diag d = { 0 };
 	int rc;
 

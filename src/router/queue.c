@@ -160,6 +160,7 @@ arrive(struct request *r)
 	}
 	if (!sign_contract(r, f))
 		return;
+	r->adm.active = r->tenant->active + r->tenant->waiting;
 	why = admission_arrive(g->admission, &r->adm, g->now_us, &wait_us);
 	if (why != ADMISSION_OK) {
 		refuse_by_queue(r, why, wait_us);

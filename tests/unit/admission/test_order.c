@@ -194,6 +194,51 @@ equal_weights_share_cost_not_requests(void **state)
 	world_stop();
 }
 
+/* Each tenant orders its own: short answers before long ones, which cost the others nothing. */
+static void
+window_puts_short_before_long_inside_one_tenant(void **state)
+{
+	struct admission_request *running, *longer, *middle, *brief, *other;
+
+	(void)state;
+	world_start(ADMISSION_WINDOW, 1);
+	running = arrive(&w.noisy, 10, 1);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), running);
+	longer = arrive(&w.noisy, 10, 5000);
+	middle = arrive(&w.noisy, 10, 1000);
+	brief = arrive(&w.noisy, 10, 256);
+	other = arrive(&w.quiet, 10, 9000);
+	admission_finish(w.a, running, 10, w.now);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), other);
+	admission_finish(w.a, other, 10, w.now);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), brief);
+	admission_finish(w.a, brief, 10, w.now);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), middle);
+	admission_finish(w.a, middle, 10, w.now);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), longer);
+	world_stop();
+}
+
+/* The original counted a tenant's requests at all models. */
+static void
+drr_counts_what_the_tenant_has_elsewhere(void **state)
+{
+	struct admission_request *busy, *idle;
+
+	(void)state;
+	world_start(ADMISSION_DRR, 1);
+	admission_engine_ready(w.a, 0, false);
+	busy = &w.pool[w.used++];
+	*busy = (struct admission_request){
+		.flow = &w.noisy, .cost = 1, .bytes = 1, .max_tokens = 1, .active = 5
+	};
+	assert_int_equal(admission_arrive(w.a, busy, w.now, &(uint64_t){ 0 }), ADMISSION_OK);
+	idle = arrive(&w.quiet, 1, 1);
+	admission_engine_ready(w.a, 0, true);
+	assert_ptr_equal(admission_next_grant(w.a, w.now), idle);
+	world_stop();
+}
+
 static void
 twice_the_weight_is_twice_the_service(void **state)
 {
@@ -595,6 +640,8 @@ main(void)
 		cmocka_unit_test(drr_ranks_short_before_long_inside_one_tenant),
 		cmocka_unit_test(a_newcomer_overtakes_a_flood),
 		cmocka_unit_test(equal_weights_share_cost_not_requests),
+		cmocka_unit_test(window_puts_short_before_long_inside_one_tenant),
+		cmocka_unit_test(drr_counts_what_the_tenant_has_elsewhere),
 		cmocka_unit_test(twice_the_weight_is_twice_the_service),
 		cmocka_unit_test(a_weight_may_change_while_its_requests_wait),
 		cmocka_unit_test(an_idle_tenant_banks_no_credit),
