@@ -106,10 +106,11 @@ add_stream_fields(struct head *h)
 		add(h, SLICE("cache-control"), SLICE("no-cache"));
 }
 
-/* The engine's own fields, as upstream.c kept them. */
+/* The engine's own fields, as upstream.c kept them, less those that we say ourselves. */
 static void
 add_engine_fields(struct head *h, const struct request *r)
 {
+	const struct http_headers ours = { h->n, h->v };
 	const char *p = r->engine_head.p;
 
 	for (unsigned i = 0; i < r->engine_fields; i++) {
@@ -118,7 +119,8 @@ add_engine_fields(struct head *h, const struct request *r)
 		p += name.n + 1;
 		value = slice_of(p);
 		p += value.n + 1;
-		add(h, name, value);
+		if (!http_header_get(&ours, name).p)
+			add(h, name, value);
 	}
 }
 

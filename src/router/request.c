@@ -91,7 +91,7 @@ request_create(struct gateway *g, struct http_exchange *x, const struct route *r
 	take_id(r, h);
 	buf_init(&r->body, g->config->http_limits.body_bytes);
 	buf_init(&r->engine_head, HTTP_CLIENT_LIMITS_DEFAULT.head_bytes * 2);
-	buf_init(&r->engine_error, REQUEST_ENGINE_ERROR_MAX);
+	buf_init(&r->engine_error, SSE_EVENT_MAX); /* an error that came as an event is passed on whole */
 	sse_init(&r->sse);
 	list_init(&r->link);
 	list_init(&r->total_link);

@@ -47,7 +47,7 @@ enum request_state {
 #define REQUEST_ID_LEN 128
 #define REQUEST_REASON_LEN 96 /* of the word in the access log, with NUL */
 #define REQUEST_ENGINE_ERROR_MAX                                                                   \
-	(64u << 10) /* of an engine's error body that must be told inside a stream */
+	(64u << 10) /* of an engine's error body that is kept for the log, or to be told inside a stream */
 #define REQUEST_BODY_FIRST                                                                         \
 	(64u << 10) /* room made before a body comes, whatever length it promises */
 

@@ -101,8 +101,7 @@ keep_head(struct request *r, const struct http_headers *h)
 	for (unsigned i = 0; i < h->n; i++) {
 		struct slice name = h->v[i].name;
 
-		if (http_header_is_hop(h, name) || slice_ieq(name, SLICE("x-request-id")) ||
-		    (r->dialect == WIRE_ANTHROPIC && slice_ieq(name, SLICE("request-id"))))
+		if (http_header_is_hop(h, name))
 			continue;
 		buf_add_slice(&r->engine_head, name);
 		buf_add_char(&r->engine_head, '\0');

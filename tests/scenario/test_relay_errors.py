@@ -77,6 +77,14 @@ def test_an_error_as_the_first_event_becomes_the_answer_s_status(engine, gateway
     assert response.header("content-length") == str(len(response.body))
 
 
+def test_a_long_error_as_the_first_event_is_passed_on_whole(engine, gateway):
+    body = {"error": {"message": "x" * 500000, "code": 400}}
+    g = gateway(engine)
+    engine.behaviour = sends(event(body))
+    response = stream_body(g.port)
+    assert response.status == 400 and response.json() == body
+
+
 def test_an_error_as_the_first_event_counts_even_when_the_engine_then_drops_the_connection(engine, gateway):
     async def error_and_cut(request, reply):
         await reply.start_stream()

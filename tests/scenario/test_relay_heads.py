@@ -112,6 +112,17 @@ def test_the_engine_s_fields_come_back_less_those_of_its_connection(engine, gate
     assert response.header("content-length") == str(len(response.body))
 
 
+def test_what_we_say_of_the_tenant_s_limits_is_not_said_twice(engine, gateway):
+    g = gateway(engine, tenants=[{"id": "t", "rate_limit_rpm": 60}])
+    engine.behaviour = answers({}, headers=[("X-RateLimit-Limit-Requests", "1000"), ("X-RateLimit-Limit-Tokens", "9"),
+                                            ("Request-Id", "theirs")])
+    response = post(g.port, chat(), headers={"X-Tenant-ID": "t"})
+    assert response.header("x-ratelimit-limit-requests") == "60"
+    assert response.header("x-ratelimit-limit-tokens") == "9", "of which we say nothing"
+    assert response.header("request-id") == "theirs"
+    assert post(g.port, chat(), "/v1/messages").header("request-id") != "theirs"
+
+
 @pytest.mark.parametrize("theirs", [[], [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]])
 def test_a_stream_tells_proxies_not_to_hold_it_back(engine, gateway, theirs):
     g = gateway(engine)

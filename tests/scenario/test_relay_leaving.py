@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from support.engine import chunk
-from support.relay import CHAT, chat, lines_of, metric, posts
+from support.relay import CHAT, chat, decided, lines_of, metric, posts
 from support.waiting import wait_for
 from support.wire import Connection, request_bytes
 
@@ -112,6 +112,7 @@ def test_who_leaves_within_its_body_never_reaches_the_queue(held, gateway, tmp_p
         WAYS[way](c)
         line = wait_for(lambda: lines_of(path), "the access log")[0]
         assert line["request_id"] == "leaver" and line["status"] is None and line["reason"] == "client_disconnect"
+    decided(g, request="leaver", event="leave")
     assert held.requests == [] and names(g, "leaver") == ["leave"]
 
 
@@ -121,6 +122,7 @@ def test_a_permit_of_a_request_that_was_aborted_is_not_given_back_twice(held, ga
     for i, c in enumerate(leavers):
         ask_in(c, "streaming", f"l{i}")
     is_with_the_engine(held, 2)
+    wait_for(lambda: len([d for d in g.decisions() if d["event"] == "arrive"]) == 6, "all are there")
     for c in leavers:
         c.reset()
     wait_for(lambda: len([d for d in g.decisions() if d["event"] == "leave"]) == 6, "all have left")

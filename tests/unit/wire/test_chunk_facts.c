@@ -367,6 +367,8 @@ error_bodies_of_engines_give_their_message_for_the_log(void **state)
 	assert_string_equal(f.error_message, "Internal Server Error");
 	chunk_facts_read_error(&f, SLICE(""));
 	assert_true(f.has_error);
+	chunk_facts_read_error(&f, (struct slice){ NULL, 0 });
+	assert_true(f.has_error);
 	assert_string_equal(f.error_message, "");
 }
 
