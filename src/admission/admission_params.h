@@ -11,6 +11,7 @@
 #define ADMISSION_QUEUE_AGE_S_DEFAULT 600 /* longest wait in a queue; the original's files say 30 */
 #define ADMISSION_ABORT_LAG_MS_DEFAULT                                                             \
 	100 /* until an engine has surely given an aborted request up: two steps */
-#define ADMISSION_LENGTH_TIE_US 1000000 /* under window: by so much a request of the next length bucket is overtaken */
+#define ADMISSION_LENGTH_TIE_US                                                                    \
+	1000000 /* under window: by so much a request of the next length bucket is overtaken */
 #define ADMISSION_OUTPUT_TOK_ASSUMED                                                               \
 	256 /* when a request does not say max_tokens; the cost's cap too */

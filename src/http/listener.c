@@ -365,9 +365,12 @@ void
 http_server_drain(struct http_server *s)
 {
 	s->draining = true;
-	while (!list_empty(&s->conns[CONN_IDLE]))
-		conn_destroy(list_entry(list_first(&s->conns[CONN_IDLE]), struct http_conn_server, link),
-			     HTTP_CLOSE_DONE);
+	list_for_each_safe(it, &s->conns[CONN_IDLE]) {
+		struct http_conn_server *c = list_entry(it, struct http_conn_server, link);
+
+		if (c->used)
+			conn_destroy(c, HTTP_CLOSE_DONE);
+	}
 }
 
 void

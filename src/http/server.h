@@ -87,8 +87,9 @@ MUST_CHECK int
 http_server_listen_unix(struct http_server *s, const char *path, int tag, struct diag *d);
 /* New limits for all later heads and bodies. */
 void http_server_set_limits(struct http_server *s, const struct http_limits *limits);
-/* Closes idle connections, and lets each other one end with its current answer.  New connections are still taken, so
- * that the user can tell them that this server is going away. */
+/* Closes connections that are idle after an exchange, and lets each other one end with its current answer.  New ones
+ * are still taken, and those whose first request is on its way stay, so that the user can tell them that this server is
+ * going away. */
 void http_server_drain(struct http_server *s);
 /* Exchanges that have not ended. */
 unsigned http_server_active(const struct http_server *s);

@@ -249,7 +249,7 @@ refuse_parse_error(struct http_conn_server *c, llhttp_errno_t err)
 static void
 head_complete(struct http_conn_server *c, size_t extra)
 {
-	c->in_exchange = true;
+	c->in_exchange = c->used = true;
 	c->srv->n_active++;
 	c->srv->stats.requests++;
 	if (extra) {

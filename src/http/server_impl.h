@@ -70,6 +70,7 @@ struct http_conn_server {
 	enum http_refusal refuse; /* reason of a parser callback's error */
 	const char *refuse_text;
 	bool in_exchange; /* on_head was called, on_close not yet */
+	bool used;	  /* it has had an exchange */
 	bool head_done, body_wanted, body_done, expects_continue;
 	bool keep_alive, http10, head_method;
 	bool linger; /* more may be on its way to us: close in two steps */

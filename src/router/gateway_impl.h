@@ -17,6 +17,8 @@ struct model_flow {
 	struct tenant *tenant;
 	uint64_t generation; /* of the tenant's place when the flow was made */
 	unsigned without_ticket; /* of its queued requests: a limit with action `queue` is asked before each */
+	unsigned loading; /* requests that wait for the model to be there, and their bytes */
+	uint64_t loading_bytes;
 };
 
 struct served_model {
@@ -62,6 +64,7 @@ struct gateway {
 	struct list states[REQUEST_STATES];
 	struct list headless;	 /* streams that wait and have no head yet, by arrival */
 	struct list commented;	 /* streams that wait and get comments, by the last one */
+	unsigned loading;	 /* over all flows */
 	struct list granted;	 /* by grant */
 	uint64_t requests;	 /* heads accepted */
 	unsigned refusal_status; /* of the last answer that http gave by itself */

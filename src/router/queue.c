@@ -150,6 +150,7 @@ arrive(struct request *r)
 	enum admission_reason why;
 	uint64_t wait_us = 0;
 
+	queue_loading_over(r);
 	r->adm.flow = f;
 	if (!request_edit_body(r)) {
 		decision(r, "reject", wire_error_info(WIRE_ERR_INVALID_REQUEST)->code, NULL);
@@ -188,6 +189,45 @@ refuse_model(struct request *r, enum wire_error e, enum metrics_label_REASON rea
 }
 
 void
+queue_loading_over(struct request *r)
+{
+	if (!r->loading)
+		return;
+	r->loading->loading--;
+	r->loading->loading_bytes -= r->adm.bytes;
+	r->loading = NULL;
+	r->g->loading--;
+}
+
+/* The bounds of the queue hold for this wait as well; a queue of none does not forbid it, as while_loading asks for it. */
+static void
+wait_for_model(struct request *r)
+{
+	struct gateway *g = r->g;
+	struct admission_flow *f = model_flow(r->model, r->tenant);
+	struct model_flow *mf = container_of(f, struct model_flow, flow);
+	enum admission_reason why = ADMISSION_OK;
+
+	if (g->config->admission_queue_size > 0 && g->loading >= g->config->admission_queue_size)
+		why = ADMISSION_QUEUE_GLOBAL;
+	else if (mf->loading >= f->max_requests)
+		why = ADMISSION_QUEUE_REQUESTS;
+	else if (mf->loading && mf->loading_bytes + r->adm.bytes > f->max_bytes)
+		why = ADMISSION_QUEUE_BYTES;
+	if (why != ADMISSION_OK) {
+		refuse_by_queue(r, why, RETRY_LOADING_US);
+		return;
+	}
+	mf->loading++;
+	mf->loading_bytes += r->adm.bytes;
+	g->loading++;
+	r->loading = mf;
+	request_move(r, REQUEST_LOADING);
+	decision(r, "arrive", "loading", NULL);
+	deadlines_note(g, g->now_us + us_of_s(g->config->engine_start_timeout_s));
+}
+
+void
 queue_enter(struct request *r)
 {
 	struct gateway *g = r->g;
@@ -206,9 +246,7 @@ queue_enter(struct request *r)
 	} else if (g->config->while_loading == CONFIG_LOADING_REJECT) {
 		refuse_model(r, WIRE_ERR_MODEL_LOADING, METRIC_REASON_MODEL_LOADING);
 	} else {
-		request_move(r, REQUEST_LOADING);
-		decision(r, "arrive", "loading", NULL);
-		deadlines_note(g, g->now_us + us_of_s(g->config->engine_start_timeout_s));
+		wait_for_model(r);
 	}
 }
 

@@ -34,6 +34,7 @@
 #include "wire/sse.h"
 
 struct gateway;
+struct model_flow;
 struct served_model;
 struct route;
 
@@ -92,6 +93,7 @@ struct request {
 	struct tenant_ticket ticket;
 	bool without_ticket; /* queued, and a limit is asked again before the grant */
 	struct admission_request adm;
+	struct model_flow *loading; /* it counts there while its model is not there yet */
 	uint64_t queued_us, granted_us, overhead_us;
 	struct list total_link; /* granted requests by grant, for timeouts.total_s */
 
@@ -154,6 +156,8 @@ void queue_model_changed(struct served_model *m);
 void queue_suspect(struct served_model *m);
 /* It does. */
 void queue_trust(struct served_model *m);
+/* It does not wait for its model any more. */
+void queue_loading_over(struct request *r);
 /* It is not such a request any more. */
 void queue_forget_ticketless(struct request *r);
 bool queue_gate(void *ctx, struct admission_request *a, uint64_t now_us, uint64_t *retry_us);

@@ -115,6 +115,7 @@ settle(struct request *r, enum request_outcome outcome)
 	r->outcome = outcome;
 	tokens_used(r, &prompt, &completion);
 	queue_forget_ticketless(r);
+	queue_loading_over(r);
 	permit_back(r, prompt, completion);
 	list_del(&r->wait_link);
 	list_del(&r->total_link);

@@ -25,6 +25,11 @@ def config_file(path, engine_url="http://127.0.0.1:9", **more):
     return path
 
 
+def loads(g):
+    """How many requests began to wait for their model."""
+    return sum(d["event"] == "arrive" and d["verdict"] == "loading" for d in g.decisions())
+
+
 def loading(engine):
     """The engine answers 503 to probes until engine.loaded is set."""
     engine.loaded = False
@@ -215,7 +220,7 @@ def test_with_wait_a_request_waits_for_its_model(engine, gateway, sender):
     s = sender(g.port)
     s.send("a")
     s.send("b")
-    wait_for(lambda: len([d for d in g.decisions() if d["verdict"] == "loading"]) == 2, "both wait")
+    wait_for(lambda: loads(g) == 2, "both wait")
     engine.loaded = True
     assert s.answer("a").status == s.answer("b").status == 200
 
@@ -244,9 +249,41 @@ def test_with_wait_many_can_go_at_once_when_the_model_is_there(engine, gateway, 
     s = sender(g.port)
     for i in range(8):
         s.send(str(i))
-    wait_for(lambda: len([d for d in g.decisions() if d["verdict"] == "loading"]) == 8, "all wait")
+    wait_for(lambda: loads(g) == 8, "all wait")
     engine.loaded = True
     assert [s.answer(str(i)).status for i in range(8)] == [200] * 8
+
+
+@pytest.mark.parametrize("bound,code", [({"tenant_defaults": {"queue_requests": 2}}, 429),
+                                        ({"tenant_defaults": {"queue_bytes": 200}}, 429),
+                                        ({"admission_queue_size": 2}, 503)])
+def test_the_bounds_of_the_queue_hold_for_the_wait_for_a_model(engine, gateway, sender, bound, code):
+    g = gateway(loading(engine), ready=False, while_loading="wait", **bound)
+    s = sender(g.port)
+    s.send("a")
+    s.send("b")
+    wait_for(lambda: loads(g) == 2, "both wait")
+    r = post(g.port, pad="x" * 100)
+    assert r.status == code and r.header("retry-after") == "2"
+    s.leave("a")
+    wait_for(lambda: any(d["event"] == "leave" for d in g.decisions()), "one left")
+    s.send("c")
+    wait_for(lambda: loads(g) == 3, "its place is free")
+    engine.loaded = True
+    assert s.answer("b").status == s.answer("c").status == 200
+
+
+def test_a_simulator_that_dies_is_told_and_the_gateway_stays(start):
+    g = start("serve", "--sim", "--port", 0)
+    wait_for(lambda: ask(g.port, "GET", "/health").status == 200, "/health answers 200")
+    with open(f"/proc/{g.pid}/task/{g.pid}/children") as f:
+        os.kill(int(f.read()), signal.SIGKILL)
+    wait_for(lambda: ask(g.port, "GET", "/ready").status == 503, "its end is seen")
+    r = post(g.port, model="llama31-8b")
+    assert (r.status, r.error()["code"]) == (503, "engine_unavailable") and r.header("retry-after")
+    assert metric(g.port, "kvwarden_engine_state", state="failed") == 1
+    assert metric(g.port, "kvwarden_engine_up") == 0
+    assert g.running()
 
 
 # the end -----------------------------------------------------------------------------------------------------------------
@@ -280,8 +317,13 @@ def test_sigterm_lets_streams_finish_and_refuses_new_requests(engine, gateway):
     c, response, events = stream(g.port, CHAT, body(stream=True), JSON)
     events = iter(events)
     next(events)
+    early = Connection(g.port)  # connected before, asks after
+    wait_for(lambda: metric(g.port, "kvwarden_http_connections") >= 3, "it is connected")
     g.signal(signal.SIGTERM)
     wait_for(lambda: ask(g.port, "GET", "/health").json()["status"] == "draining", "it drains")
+    early.send(request_bytes("POST", CHAT, JSON, body()))
+    assert early.response().status == 503
+    early.close()
     assert ask(g.port, "GET", "/health").status == 503 and ask(g.port, "GET", "/ready").status == 503
     r = post(g.port)
     assert (r.status, r.error()["code"]) == (503, "shutting_down")

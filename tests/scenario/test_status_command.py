@@ -3,6 +3,8 @@
 import http.server
 import json
 import os
+import pathlib
+import signal
 import socketserver
 import threading
 import time
@@ -360,7 +362,7 @@ def test_a_real_gateway(start, tmp_path):
     text = wait_for(page, "one model ready, the other failed")
     assert_terminal_safe(text)
     assert "*** SIMULATED" in text and "sim*" in text
-    assert "  ! broken: ended by signal 9" in text
+    assert "  ! broken: was ended by signal 9" in text
     models = run("models", "--port", gateway.port)
     assert ["org/M", "sim", "✓"] in [line.split() for line in models.stdout.splitlines()]
     assert json.loads(run("status", "--json", "--port", gateway.port).stdout)["simulated"] is True
