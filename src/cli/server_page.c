@@ -191,7 +191,7 @@ judge(struct server_page *p, const struct fetch *f, const char *target)
 		fputs(p->admin_key ? "  hint: the key that was sent is not its admin_key\n"
 		      : f->status == 401
 			      ? "  hint: with keys configured this page wants one, a tenant's or the admin's: "
-				"--admin-key KEY; `kvwarden status` needs none on the gateway's own machine\n"
+				"--admin-key KEY, or KVWARDEN_ADMIN_KEY; `kvwarden status` needs none on the gateway's own machine\n"
 			      : "  hint: from another machine it wants its admin_key: --admin-key KEY, or "
 				"KVWARDEN_ADMIN_KEY in the environment\n",
 		      stderr);

@@ -20,18 +20,11 @@ gen_line_end(struct sim_gen *g)
 	return g->face->o.personality->unkind ? in_turn[g->n_events++ % ARRAY_LEN(in_turn)] : NULL;
 }
 
-/* Of all choices, or beside the text of one of them. */
 static struct sim_usage
-usage_now(const struct sim_gen *g, const struct sim_line *only)
+usage_of_all(const struct sim_gen *g)
 {
 	struct sim_usage u = { .prompt_tok = g->prompt_tok };
 
-	if (only) {
-		u.completion_tok = only->sent;
-		u.cached_tok = only->seq.cached_tok;
-		return u;
-	}
-	must(g->lines);
 	for (unsigned i = 0; i < g->n_lines; i++) {
 		u.completion_tok += g->lines[i].sent;
 		u.cached_tok += i % g->ask.n == 0 ? g->lines[i].seq.cached_tok : 0;
@@ -39,12 +32,23 @@ usage_now(const struct sim_gen *g, const struct sim_line *only)
 	return u;
 }
 
+/* Beside the text of one choice. */
+static struct sim_usage
+usage_so_far(const struct sim_gen *g, const struct sim_line *l)
+{
+	return (struct sim_usage){
+		.prompt_tok = g->prompt_tok,
+		.completion_tok = l->sent,
+		.cached_tok = l->seq.cached_tok,
+	};
+}
+
 static void
 add_chunk(struct sim_gen *g, struct buf *out, struct sim_chunk c)
 {
 	const struct sim_personality *p = g->face->o.personality;
 	bool final = c.kind == SIM_CHUNK_USAGE || (c.finish && !g->chat && p->text_usage_with_finish);
-	struct sim_usage u = usage_now(g, final ? NULL : &g->lines[c.index]);
+	struct sim_usage u = final ? usage_of_all(g) : usage_so_far(g, &g->lines[c.index]);
 
 	if (sim_fault_on(&g->faults, SIM_FAULT_COMMENTS))
 		sim_render_comment(out, g->face->o.personality, gen_line_end(g));
@@ -299,7 +303,7 @@ answer_whole(struct sim_gen *g)
 {
 	const struct sim_personality *p = g->face->o.personality;
 	struct sim_choice choices[SIM_CHOICES_MAX];
-	struct sim_usage u = usage_now(g, NULL);
+	struct sim_usage u = usage_of_all(g);
 	struct buf *out = &g->face->out;
 	struct json_writer w;
 

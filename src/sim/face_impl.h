@@ -70,6 +70,7 @@ struct sim_face {
 	struct list gens;
 	unsigned n_gens, n_running;
 	bool advancing, some_doomed;
+	uint64_t advance_us; /* simulated time of the latest advance */
 	uint64_t t0_us, created_s, n_ids;
 	uint64_t ready_at_us; /* real time at which loading is over */
 	int timer_fd;

@@ -72,7 +72,8 @@ face_advance(struct sim_face *f)
 {
 	note_peak(f);
 	f->advancing = true;
-	f->source->ops->advance(f->source, face_now_us(f), gen_on_tokens, f);
+	f->advance_us = face_now_us(f);
+	f->source->ops->advance(f->source, f->advance_us, gen_on_tokens, f);
 	f->advancing = false;
 	abort_doomed(f);
 	note_peak(f);

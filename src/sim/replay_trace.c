@@ -24,7 +24,7 @@ struct reader {
 static struct slice
 cut(struct slice *rest, char at)
 {
-	const char *end = memchr(rest->p, at, rest->n);
+	const char *end = rest->n > 0 ? memchr(rest->p, at, rest->n) : NULL;
 	struct slice head = { rest->p, end ? (size_t)(end - rest->p) : rest->n };
 	size_t skip = head.n + (end != NULL);
 
