@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Who goes next: fifo, drr and window through the real gateway, in front of an engine of width 1 that the test holds."""
 import asyncio
+import json
+import random
+import signal
 
 import pytest
 
@@ -337,3 +340,51 @@ def test_what_an_idle_gateway_gets_is_granted_in_the_same_turn(engine, gateway):
     assert post(g.port, tenant="t").status == 200
     turns = {d["event"]: d["turn"] for d in g.decisions() if d["event"] in ("arrive", "grant")}
     assert turns["arrive"] == turns["grant"]
+
+
+# everything at once ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_nothing_is_held_afterwards(held, gateway, sender, seed):
+    """Arrivals, ends, clients that leave, engine losses and reloads in random order; then every count is zero."""
+    rng = random.Random(seed)
+    models = [{"model_id": n, "engine": "openai", "endpoint": held.url, "max_in_flight": 3} for n in "mn"]
+    limited = {"rate_limit_rpm": 60000, "rate_limit_burst": 5, "rate_limit_action": rng.choice(["queue", "reject"]),
+               "max_concurrent_requests": 6, "max_concurrent_requests_action": rng.choice(["queue", "reject"]),
+               "rate_limit_tpm": 100000, "rate_limit_tpm_action": "queue", "queue_age_s": 5}
+    g = gateway(held, models=models, max_concurrent=5, health_check_interval_s=0.1, admission_queue_size=40,
+                organisations=[{"id": "lab", "weight": 2}], tenants=[{"id": "a", **limited}, {"id": "b", "organisation": "lab"}])
+    s = sender(g.port)
+    for step in range(400):
+        what = rng.random()
+        if what < 0.55:
+            s.send(f"r{step}", rng.choice("abcd"), model=rng.choice("mn"), stream=rng.random() < 0.5)
+        elif what < 0.75 and held.open:
+            held.release(rng.choice(list(held.open)))
+        elif what < 0.9 and s.connections:
+            mark = rng.choice(list(s.connections))
+            rng.choice([s.leave, lambda m: s.connections.pop(m).reset()])(mark)
+        elif what < 0.94:
+            g.config.update(scheduling=rng.choice(["fifo", "drr", "window"]), max_concurrent=rng.randint(1, 8),
+                            tenants=[{"id": "a", **(limited if rng.random() < 0.5 else {})},
+                                     {"id": "b", "weight": rng.randint(1, 4),
+                                      **({"organisation": "lab"} if rng.random() < 0.5 else {})}])
+            new = g.config_path.with_suffix(".new")
+            new.write_text(json.dumps(g.config))
+            new.rename(g.config_path)
+            g.signal(signal.SIGHUP)
+        elif what < 0.96:
+            held.drop()
+        elif what < 0.98:
+            held.refuse_all = not held.refuse_all
+    held.refuse_all = False
+    held.release_all()
+    answers = [s.answer(mark) for mark in s.connections]
+    assert {r.status for r in answers} <= {200, 429, 502, 503} and any(r.status == 200 for r in answers)
+    end = wait_for(lambda: (x := status(g.port)) and not x["admission"]["in_flight"] and x, "no permit is held")
+    assert end["admission"]["queue_depth"] == 0
+    assert {t["usage"]["active_requests"] for t in end["tenants"].values()} == {0}
+    wait_for(lambda: all(m["draining"] == 0 for m in status(g.port)["models"]), "what was aborted is done")
+    assert metric(g.port, "kvwarden_http_buffered_bytes") < 10000
+    for tenant in "abcd":
+        wait_for(lambda: post(g.port, tenant=tenant).status == 200, "everybody is served again")

@@ -135,7 +135,7 @@ class Sender:
 
     def send(self, mark, tenant=None, key=None, model="m", **fields):
         c = Connection(self.port)
-        c.send(request_bytes("POST", CHAT, headers(tenant, key), body(model, user=mark, **fields)))
+        c.send(request_bytes("POST", CHAT, {**headers(tenant, key), "X-Request-ID": mark}, body(model, user=mark, **fields)))
         self.connections[mark] = c
 
     def send_in_order(self, *requests, waiting=0):
