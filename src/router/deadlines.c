@@ -7,7 +7,7 @@
  */
 #include "router/gateway_impl.h"
 
-/* The first of a list, and when it was due, counting from a moment that @since reads. */
+/* The first request of a list whose links stand at @offset; NULL: it is empty. */
 static struct request *
 first_of(const struct list *l, size_t offset)
 {
@@ -105,7 +105,6 @@ on_alarm(uv_timer_t *t)
 	if ((r = FIRST(g->states[REQUEST_LOADING], link)) != NULL)
 		deadlines_note(g, r->entered_us + us_of_s(g->config->engine_start_timeout_s));
 	queue_pump(g);
-	gateway_check_drained(g);
 	if (g->draining && !g->stopping) {
 		gateway_check_drained(g);
 		if (g->drain_until_us <= g->now_us)
