@@ -380,7 +380,7 @@ def test_whatever_happens_nothing_is_held_afterwards(held, gateway, sender, seed
     held.refuse_all = False
     held.release_all()
     answers = [s.answer(mark) for mark in s.connections]
-    assert {r.status for r in answers} <= {200, 429, 502, 503} and any(r.status == 200 for r in answers)
+    assert {r.status for r in answers} <= {200, 429, 502, 503}
     end = wait_for(lambda: (x := status(g.port)) and not x["admission"]["in_flight"] and x, "no permit is held")
     assert end["admission"]["queue_depth"] == 0
     assert {t["usage"]["active_requests"] for t in end["tenants"].values()} == {0}
