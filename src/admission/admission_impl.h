@@ -44,3 +44,21 @@ window_of(const struct admission *a, const struct engine *e)
 {
 	return e->window_set ? e->window_set : a->ops->window_auto;
 }
+
+static inline struct engine *
+engine_at(struct admission *a, unsigned i)
+{
+	must(i < ADMISSION_ENGINES_MAX);
+	a->n_engines = MAX(a->n_engines, i + 1);
+	return &a->engines[i];
+}
+
+/* flows.c: a flow with requests is ELIGIBLE, in its share's heap, or HELD by the gate; one without is IDLE. */
+void flow_leave(struct admission *a, struct admission_flow *f);
+/* A flow with requests becomes eligible.  It is lifted to where the others are: neither idling nor being held back earns
+ * anything.  Nobody who waits stands below the virtual time, so it does not lose its place by that either. */
+void flow_enter(struct admission *a, struct admission_flow *f);
+/* The head or the service of an eligible flow has changed. */
+void flow_moved(struct admission *a, struct admission_flow *f);
+/* Service received; negative when an estimate was too high. */
+void flow_charge(struct admission *a, struct admission_flow *f, double cost);
