@@ -177,3 +177,33 @@ status_of(struct buf *out)
 #define GET "GET / HTTP/1.1\r\nHost: x\r\n"
 #define POST "POST / HTTP/1.1\r\nHost: x\r\n"
 #define LAST "Connection: close\r\n"
+
+/* What a test reads from its client. */
+static struct buf out;
+
+static inline int
+setup(void **state)
+{
+	buf_init(&out, 64 << 20);
+	return setup_serving(state);
+}
+
+static inline int
+teardown(void **state)
+{
+	(void)state;
+	buf_finish(&out);
+	return 0;
+}
+
+/* A request whose body is in, and which waits for its answer. */
+static inline int
+waiting_request(void)
+{
+	int fd = dial(s.port);
+	size_t before = s.log.n;
+
+	say(fd, POST "Content-Length: 2\r\n\r\nhi");
+	UNTIL(s.log.n > before && s.log.p[s.log.n - 1] == '.');
+	return fd;
+}

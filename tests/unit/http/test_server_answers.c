@@ -2,35 +2,6 @@
 /* Answers, time-outs, and clients that leave. */
 #include "serving.h"
 
-static struct buf out;
-
-static int
-setup(void **state)
-{
-	buf_init(&out, 64 << 20);
-	return setup_serving(state);
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	buf_finish(&out);
-	return 0;
-}
-
-/* A request whose body is in, and which waits for its answer. */
-static int
-waiting_request(void)
-{
-	int fd = dial(s.port);
-	size_t before = s.log.n;
-
-	say(fd, POST "Content-Length: 2\r\n\r\nhi");
-	UNTIL(s.log.n > before && s.log.p[s.log.n - 1] == '.');
-	return fd;
-}
-
 static void
 data(const char *text)
 {

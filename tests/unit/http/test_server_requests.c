@@ -2,23 +2,6 @@
 /* Requests over a real socket: what reaches the user, what is refused, and that nothing can be read in two ways. */
 #include "serving.h"
 
-static struct buf out;
-
-static int
-setup(void **state)
-{
-	buf_init(&out, 64 << 20);
-	return setup_serving(state);
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	buf_finish(&out);
-	return 0;
-}
-
 /* good ones -------------------------------------------------------------------------------------------------- */
 
 static void
