@@ -8,11 +8,10 @@
 #include "cli/demo.h"
 #include "cli/man.h"
 #include "cli/models.h"
+#include "cli/nearest.h"
 #include "cli/serve.h"
 #include "cli/sim.h"
 #include "cli/status.h"
-
-#define NEAR 3 /* letters that a mistyped command may differ by */
 
 static const struct {
 	const char *name;
@@ -38,20 +37,15 @@ print_help(void)
 static int
 unknown_command(const char *name)
 {
-	const char *near = NULL;
-	unsigned best = NEAR + 1;
+	struct nearest near;
 
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-		unsigned d = slice_distance(slice_of(name), slice_of(commands[i].name), NEAR);
-
-		if (*commands[i].usage && d < best) {
-			best = d;
-			near = commands[i].name;
-		}
-	}
+	nearest_init(&near, name);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (*commands[i].usage) /* the others are for our own child processes */
+			nearest_offer(&near, commands[i].name);
 	fprintf(stderr, "kvwarden: unknown command '%s'", name);
-	if (near)
-		fprintf(stderr, "; did you mean '%s'?", near);
+	if (near.best)
+		fprintf(stderr, "; did you mean '%s'?", near.best);
 	fputs("\nkvwarden --help lists the commands\n", stderr);
 	return 2;
 }

@@ -3,13 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/str.h"
+#include "cli/nearest.h"
 
 enum {
 	EXIT_UNKNOWN = 1,
 	EXIT_USAGE = 2
 };
-
-#define NEAR 3 /* letters that a mistyped topic may differ by */
 
 struct man_page {
 	const char *name, *title;
@@ -40,20 +39,14 @@ list_topics(void)
 static int
 unknown_topic(const char *name)
 {
-	const char *near = NULL;
-	unsigned best = NEAR + 1;
+	struct nearest near;
 
-	for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
-		unsigned d = slice_distance(slice_of(name), slice_of(pages[i].name), NEAR);
-
-		if (d < best) {
-			best = d;
-			near = pages[i].name;
-		}
-	}
+	nearest_init(&near, name);
+	for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+		nearest_offer(&near, pages[i].name);
 	fprintf(stderr, "kvwarden man: no page '%s'", name);
-	if (near)
-		fprintf(stderr, "; did you mean '%s'?", near);
+	if (near.best)
+		fprintf(stderr, "; did you mean '%s'?", near.best);
 	fputs("\nkvwarden man lists the pages\n", stderr);
 	return EXIT_UNKNOWN;
 }

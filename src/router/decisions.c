@@ -10,10 +10,14 @@
 #include "base/json_writer.h"
 #include "router/gateway_impl.h"
 
-void
-decision(struct request *r, const char *event, const char *verdict, const char *reason)
+struct subject {
+	const char *tenant, *model, *request; /* NULL: null */
+	uint64_t n;			      /* 0: null */
+};
+
+static void
+write_line(struct gateway *g, const char *event, struct subject of, const char *verdict, const char *reason)
 {
-	struct gateway *g = r->g;
 	struct buf *line = &g->decision_line;
 	struct json_writer w;
 
@@ -25,12 +29,34 @@ decision(struct request *r, const char *event, const char *verdict, const char *
 	jw_kv_uint(&w, "t_us", g->now_us - g->started_us);
 	jw_kv_uint(&w, "turn", g->turn);
 	jw_kv_str(&w, "event", event);
-	jw_kv_str(&w, "tenant", r->tenant ? r->tenant->id : NULL);
-	jw_kv_str(&w, "model", r->model ? r->model->config->model_id : NULL);
-	jw_kv_str(&w, "request", r->id);
-	jw_kv_uint(&w, "n", r->number);
+	jw_kv_str(&w, "tenant", of.tenant);
+	jw_kv_str(&w, "model", of.model);
+	jw_kv_str(&w, "request", of.request);
+	jw_key(&w, "n");
+	if (of.n)
+		jw_uint(&w, of.n);
+	else
+		jw_null(&w);
 	jw_kv_str(&w, "verdict", verdict && *verdict ? verdict : NULL);
 	jw_kv_str(&w, "reason", reason && *reason ? reason : NULL);
 	jw_end_object(&w);
 	line_log_write(g->decisions, buf_slice(line));
+}
+
+void
+decision(struct request *r, const char *event, const char *verdict, const char *reason)
+{
+	struct subject of = { .request = r->id, .n = r->number };
+
+	if (r->tenant)
+		of.tenant = r->tenant->id;
+	if (r->model)
+		of.model = r->model->config->model_id;
+	write_line(r->g, event, of, verdict, reason);
+}
+
+void
+decision_engine(struct served_model *m, const char *state, const char *reason)
+{
+	write_line(m->g, "engine", (struct subject){ .model = m->config->model_id }, state, reason);
 }

@@ -34,14 +34,7 @@ on_engine_state(void *ctx, struct engine *e, enum engine_state was, const char *
 		log_at(now == ENGINE_STARTING ? LOG_INFO : LOG_WARN, "model %s: %s, was %s: %s",
 		       m->config->model_id, engine_state_name(now), engine_state_name(was), why);
 	}
-	if (g->decisions) {
-		buf_clear(&g->decision_line);
-		buf_addf(&g->decision_line,
-			 "{\"t_us\":%llu,\"turn\":%llu,\"event\":\"engine\",\"model_index\":%u,\"verdict\":\"%s\"}",
-			 (unsigned long long)(g->now_us - g->started_us),
-			 (unsigned long long)g->turn, m->index, engine_state_name(now));
-		line_log_write(g->decisions, buf_slice(&g->decision_line));
-	}
+	decision_engine(m, engine_state_name(now), now == ENGINE_READY ? NULL : why);
 	queue_model_changed(m);
 }
 

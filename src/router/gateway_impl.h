@@ -177,6 +177,8 @@ void page_metrics_left(struct gateway *g, struct http_exchange *x);
 /* decisions.c ----------------------------------------------------------------------------------------------------- */
 /* One line of the decision log; @verdict and @reason may be NULL. */
 void decision(struct request *r, const char *event, const char *verdict, const char *reason);
+/* An engine is in another state. */
+void decision_engine(struct served_model *m, const char *state, const char *reason);
 
 /* deadlines.c ----------------------------------------------------------------------------------------------------- */
 void deadlines_init(struct gateway *g);

@@ -600,3 +600,9 @@ def test_the_quickstart_of_the_original(start):
                            text=True, capture_output=True, timeout=60).stdout
     assert 'kvwarden_tenant_rejected_total{tenant="noisy",reason="rate_limit"} 1' in shown
     assert "\nkvwarden_admission_queue_depth 0" in shown
+
+
+def test_an_engines_state_stands_in_the_decision_log_by_its_models_name(engine, gateway):
+    g = gateway(engine)
+    lines = wait_for(lambda: [d for d in g.decisions() if d["event"] == "engine"], "a line of the engine")
+    assert [(d["model"], d["verdict"], d["tenant"], d["request"], d["n"]) for d in lines] == [("m", "ready", None, None, None)]
